@@ -42,3 +42,15 @@ pub struct StoreError {
     /// One sentence without key or store, without a trailing full stop.
     pub message: String,
 }
+
+impl StoreError {
+    pub fn new(
+        kind: ErrorKind,
+        operation: &'static str,
+        key: impl Into<String>,
+        store: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { kind, operation, key: key.into(), store: store.into(), message: message.into() }
+    }
+}

@@ -14,9 +14,35 @@
 //! * Errors tell by [`ErrorKind`] whether trying again can help. An error of a write says nothing about whether the
 //!   write took place.
 
+mod count;
+mod directory;
+mod dry;
 mod error;
+mod fault;
+mod key;
+mod limit;
+mod location;
+mod memory;
+mod open;
+mod operation;
+mod record;
+mod retry;
+mod s3;
 
+pub use count::{Counters, CountingStore, RequestCounts};
+pub use directory::DirectoryStore;
+pub use dry::{Dropped, DryRunStore};
 pub use error::{ErrorKind, StoreError};
+pub use fault::{Call, Fault, FaultStore};
+pub use key::{MAX_KEY_BYTES, is_key, is_prefix};
+pub use limit::LimitStore;
+pub use location::{Location, LocationError, S3Location};
+pub use memory::MemoryStore;
+pub use open::{OpenOptions, Opened, open};
+pub use operation::Operation;
+pub use record::{RecordStore, RecordedCall};
+pub use retry::{Pacer, RetryPolicy, RetryStore, SystemPacer};
+pub use s3::{S3Settings, S3Store, ServerEncryption, StaticCredentials, UploadCheck};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -31,6 +57,14 @@ pub struct ObjectMeta {
     pub size_bytes: u64,
     /// When it was last written, by the store's clock.
     pub modified: Timestamp,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListPage {
+    pub objects: Vec<ObjectMeta>,
+    /// What to ask for the next page with; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// A flat, strongly consistent object store; blocking calls, shared by many threads.
@@ -56,6 +90,14 @@ pub trait ObjectStore: Send + Sync {
     /// order.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<()>;
 
+    /// One page of [`ObjectStore::list`], so that a long listing can go on after a failure: the first with `None`, the
+    /// others with the `next` of the page before. A store without pages gives everything at once.
+    fn list_page(&self, prefix: &str, _next: Option<&str>) -> Result<ListPage> {
+        let mut objects = Vec::new();
+        self.list(prefix, &mut |meta| objects.push(meta))?;
+        Ok(ListPage { objects, next: None })
+    }
+
     /// Removes the object if it is there.
     fn delete(&self, key: &str) -> Result<()>;
 
@@ -77,4 +119,67 @@ pub fn list_all(store: &dyn ObjectStore, prefix: &str) -> Result<Vec<ObjectMeta>
     store.list(prefix, &mut |meta| found.push(meta))?;
     found.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(found)
+}
+
+/// [`ObjectStore::list`] by way of [`ObjectStore::list_page`], for stores and decorators that do something per page.
+fn list_by_pages(
+    mut page: impl FnMut(Option<&str>) -> Result<ListPage>,
+    each: &mut dyn FnMut(ObjectMeta),
+) -> Result<()> {
+    let mut next = None;
+    loop {
+        let found = page(next.as_deref())?;
+        found.objects.into_iter().for_each(&mut *each);
+        match found.next {
+            Some(token) => next = Some(token),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A shared store is a store, so that a decorator can stand on one that others use too.
+impl<S: ObjectStore + ?Sized> ObjectStore for std::sync::Arc<S> {
+    fn put(&self, key: &str, body: Bytes) -> Result<()> {
+        (**self).put(key, body)
+    }
+
+    fn put_new(&self, key: &str, body: Bytes) -> Result<bool> {
+        (**self).put_new(key, body)
+    }
+
+    fn get(&self, key: &str) -> Result<Bytes> {
+        (**self).get(key)
+    }
+
+    fn get_range(&self, key: &str, offset: u64, len_bytes: u64) -> Result<Bytes> {
+        (**self).get_range(key, offset, len_bytes)
+    }
+
+    fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        (**self).head(key)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) -> Result<()> {
+        (**self).list(prefix, each)
+    }
+
+    fn list_page(&self, prefix: &str, next: Option<&str>) -> Result<ListPage> {
+        (**self).list_page(prefix, next)
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        (**self).delete(key)
+    }
+
+    fn delete_many(&self, keys: &[String]) -> Result<()> {
+        (**self).delete_many(keys)
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn is_local(&self) -> bool {
+        (**self).is_local()
+    }
 }
