@@ -218,13 +218,14 @@ fn white_space(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Whoever reads a file must see where its names come from.
+/// Whoever reads a file must see where its names come from. The variants of a type (`use Kind::*`) say it themselves.
 fn globs(file: &File) -> Vec<String> {
     let is_glob = |named: &&Named| named.is_import && named.segments.last().is_some_and(|last| last == "*");
     let mut found = Vec::new();
     for named in file.named.iter().filter(is_glob) {
-        let is_test = file.is_test || named.in_test;
-        if !(is_test && named.segments == ["super", "*"]) {
+        let is_own = (file.is_test || named.in_test) && named.segments == ["super", "*"];
+        let is_type = named.segments.iter().rev().nth(1).is_some_and(|parent| parent.starts_with(char::is_uppercase));
+        if !is_own && !is_type {
             let what = format!("use {}: name what you use (only tests may use super::*)", named.text());
             found.push(file.finding(named.line, what));
         }
@@ -482,6 +483,7 @@ mod rules {
     fn globs_are_found() {
         passes(globs, "src/a.rs", "use a::b;\n#[cfg(test)]\nmod tests { use super::*; }");
         passes(globs, "tests/a.rs", "mod b { use super::*; }");
+        passes(globs, "src/a.rs", "fn a(kind: Kind) { use Kind::*; }");
         catches(globs, "src/a.rs", "use super::*;", "super::*");
         catches(globs, "src/a.rs", "pub use b::{c, d::*};", "b::d::*");
         catches(globs, "src/a.rs", "#[cfg(test)]\nmod tests { use proptest::prelude::*; }", "prelude");
