@@ -7,3 +7,5 @@ pub mod base;
 
 // peers
 pub mod store;
+
+pub mod ops;

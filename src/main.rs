@@ -1,1 +1,3 @@
+//! The thin binary: hands over to the library.
+
 fn main() {}
