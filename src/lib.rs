@@ -6,6 +6,16 @@
 pub mod base;
 
 // peers
+pub mod chunker;
+pub mod crypto;
 pub mod store;
 
+pub mod index;
+
+pub mod source;
+
+pub mod repo;
+
 pub mod ops;
+
+pub mod cli;

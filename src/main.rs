@@ -1,3 +1,7 @@
-//! The thin binary: hands over to the library.
+//! The `ssb` program: hands the command line to the library and the exit code to the shell.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ssb::cli::run(std::env::args_os())
+}

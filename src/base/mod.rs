@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod edge;
 pub mod events;
 pub mod ids;
+pub mod parallel;
 pub mod text;
 
 pub use cancel::Cancel;

@@ -1,4 +1,17 @@
 //! What a person asks for, one module per use case: options in, outcome out, and a plan in between where something may
 //! be lost. Prints nothing and reads no clock.
 
+pub mod backup;
+pub mod check;
+mod error;
+pub mod forget;
+pub mod list;
+pub mod prune;
+pub mod restore;
 pub mod retention;
+mod select;
+pub mod snapshots;
+pub mod stats;
+mod usage;
+
+pub use error::{OpsError, Result};

@@ -1,0 +1,92 @@
+//! What was typed, as types. What it means is for others.
+
+use super::commands;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done            1 failed          2 wrong usage or settings
+  3 done, but some sources could not be read
+  4 the repository is damaged (check found something, a restore has holes)
+  10 no repository  12 wrong key      13 format too new  130 interrupted";
+
+/// Encrypted, deduplicated backups to S3 or a directory.
+#[derive(Parser)]
+#[command(name = "ssb", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Where the repository is: a path, file:///path or s3://bucket/prefix [env: SSB_REPOSITORY, or S3_BUCKET]
+    #[arg(long, short, global = true, value_name = "REPO")]
+    pub repo: Option<String>,
+    /// Read the passphrase from the first line of a file [env: SSB_PASSWORD_FILE, SSB_PASSWORD]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Take the first line that a shell command prints as the passphrase [env: SSB_PASSWORD_COMMAND]
+    #[arg(long, global = true, value_name = "COMMAND", conflicts_with = "password_file")]
+    pub password_command: Option<String>,
+    /// Region of the bucket
+    #[arg(long, global = true, value_name = "REGION", env = "S3_REGION")]
+    pub s3_region: Option<String>,
+    /// URL of an S3 server that is not Amazon's
+    #[arg(long, global = true, value_name = "URL", env = "S3_ENDPOINT")]
+    pub s3_endpoint: Option<String>,
+    /// Whether the bucket stands in the path of URLs; true by default with an endpoint
+    #[arg(long, global = true, value_name = "BOOL", env = "S3_PATH_STYLE")]
+    pub s3_path_style: Option<bool>,
+    /// Folder for local copies, which may be deleted at any time [default: ssb in the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR", env = "SSB_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Keep no local copies
+    #[arg(long, global = true)]
+    pub no_cache: bool,
+    /// Print JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but errors and warnings
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Tell more; twice, even more
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Init(commands::init::InitArgs),
+    Backup(commands::backup::BackupArgs),
+    Snapshots(commands::snapshots::SnapshotsArgs),
+    Ls(commands::ls::LsArgs),
+    Restore(commands::restore::RestoreArgs),
+    Check(commands::check::CheckArgs),
+    Forget(commands::forget::ForgetArgs),
+    Prune(commands::prune::PruneArgs),
+    /// Show how large the repository is and what deduplication saves
+    #[command(after_help = "Example:\n  ssb stats --json")]
+    Stats,
+    /// Show the program's version
+    #[command(after_help = "Example:\n  ssb version --json")]
+    Version,
+}
+
+/// Which snapshots are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FilterArgs {
+    /// Only snapshots of this host; may be repeated
+    #[arg(long, short = 'H', value_name = "HOST")]
+    pub host: Vec<String>,
+    /// Only snapshots with all of these tags (a,b); repeated, one set is enough
+    #[arg(long, value_name = "TAGS")]
+    pub tag: Vec<String>,
+    /// Only snapshots with this source path; repeated, all are wanted
+    #[arg(long, value_name = "PATH")]
+    pub path: Vec<PathBuf>,
+}

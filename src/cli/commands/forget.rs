@@ -1,0 +1,170 @@
+//! `ssb forget`
+
+use super::prune::{PruneArgs, prune_and_show};
+use super::snapshots::local_time;
+use crate::cli::args::FilterArgs;
+use crate::cli::context::{Context, tags};
+use crate::cli::exit::{CliError, code};
+use crate::cli::output;
+use crate::ops::forget::{ForgetPlan, Which, execute, plan};
+use crate::ops::prune::PruneSummary;
+use crate::ops::retention::{Count, GroupBy, Keep, Span};
+use clap::Args;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+/// Remove snapshots by retention rules, or by id
+#[derive(Args)]
+#[command(after_help = "Examples:\n  ssb forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune\n  ssb forget \
+                        --keep-within 30d --dry-run\n  ssb forget 3f2a91c0\n\nThe rules are applied to each group of snapshots on its own. \
+                        A snapshot stays if any rule keeps it.\nSpans are written as 2y5m7d3h (years, months, days, hours; also w for \
+                        weeks).\nSpace is freed by pruning.")]
+pub struct ForgetArgs {
+    /// Remove exactly these snapshots
+    #[arg(value_name = "SNAPSHOT", conflicts_with = "rules")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    rules: Rules,
+    /// Group snapshots by these facts before the rules are applied: host, paths, tags, or '' for none
+    #[arg(long, value_name = "FACTS", default_value = "host,paths")]
+    group_by: GroupBy,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Only show what would be removed, and why the rest stays
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Free the space afterwards
+    #[arg(long)]
+    prune: bool,
+    #[command(flatten)]
+    prune_args: PruneOptionsArgs,
+}
+
+#[derive(Args)]
+struct PruneOptionsArgs {
+    /// With --prune: how much may stay unused in part-used packs, in percent of what is used
+    #[arg(long, value_name = "PERCENT", default_value = "5%", requires = "prune", value_parser = super::prune::parse_percent)]
+    max_unused: f64,
+}
+
+#[derive(Args)]
+#[group(id = "rules", multiple = true)]
+struct Rules {
+    /// Keep the newest N snapshots ('unlimited' for all)
+    #[arg(long, value_name = "N")]
+    keep_last: Option<Count>,
+    /// Keep the newest of each of the last N hours that have one
+    #[arg(long, value_name = "N")]
+    keep_hourly: Option<Count>,
+    /// The same for days
+    #[arg(long, value_name = "N")]
+    keep_daily: Option<Count>,
+    /// The same for weeks
+    #[arg(long, value_name = "N")]
+    keep_weekly: Option<Count>,
+    /// The same for months
+    #[arg(long, value_name = "N")]
+    keep_monthly: Option<Count>,
+    /// The same for years
+    #[arg(long, value_name = "N")]
+    keep_yearly: Option<Count>,
+    /// Keep all within this span before the newest
+    #[arg(long, value_name = "SPAN")]
+    keep_within: Option<Span>,
+    /// Keep one per hour within this span
+    #[arg(long, value_name = "SPAN")]
+    keep_within_hourly: Option<Span>,
+    /// Keep one per day within this span
+    #[arg(long, value_name = "SPAN")]
+    keep_within_daily: Option<Span>,
+    /// Keep one per week within this span
+    #[arg(long, value_name = "SPAN")]
+    keep_within_weekly: Option<Span>,
+    /// Keep one per month within this span
+    #[arg(long, value_name = "SPAN")]
+    keep_within_monthly: Option<Span>,
+    /// Keep one per year within this span
+    #[arg(long, value_name = "SPAN")]
+    keep_within_yearly: Option<Span>,
+    /// Keep all with all of these tags (a,b); may be repeated
+    #[arg(long, value_name = "TAGS")]
+    keep_tag: Vec<String>,
+}
+
+impl From<Rules> for Keep {
+    fn from(r: Rules) -> Self {
+        Self {
+            last: r.keep_last,
+            hourly: r.keep_hourly,
+            daily: r.keep_daily,
+            weekly: r.keep_weekly,
+            monthly: r.keep_monthly,
+            yearly: r.keep_yearly,
+            within: r.keep_within,
+            within_hourly: r.keep_within_hourly,
+            within_daily: r.keep_within_daily,
+            within_weekly: r.keep_within_weekly,
+            within_monthly: r.keep_within_monthly,
+            within_yearly: r.keep_within_yearly,
+            tags: r.keep_tag.iter().map(|set| tags(set)).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    plan: &'a ForgetPlan,
+    dry_run: bool,
+    prune: Option<PruneSummary>,
+}
+
+pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
+    let which = if args.ids.is_empty() {
+        let filter = context.filter(&args.filter)?;
+        Which::Rules { keep: args.rules.into(), group_by: args.group_by, filter, zone: TimeZone::system() }
+    } else {
+        Which::Ids(args.ids)
+    };
+    let repo = context.open_repo()?;
+    let plan = plan(&repo, which)?;
+    if !context.global.json && !context.global.quiet {
+        output::line_out(&describe(&plan, args.dry_run))?;
+    }
+    if !args.dry_run {
+        execute(&repo, &plan)?;
+    }
+    let mut summary = None;
+    if args.prune && !args.dry_run {
+        let prune_args = PruneArgs { dry_run: false, max_unused: args.prune_args.max_unused };
+        summary = Some(prune_and_show(context, &repo, prune_args)?);
+    }
+    context.observer.finish();
+    if context.global.json {
+        output::json(&Shown { plan: &plan, dry_run: args.dry_run, prune: summary })?;
+    }
+    Ok(code::DONE)
+}
+
+fn describe(plan: &ForgetPlan, dry_run: bool) -> String {
+    let mut lines = Vec::new();
+    for group in &plan.groups {
+        lines.push(format!("group: {}", group.group));
+        let rows: Vec<Vec<String>> = group
+            .verdicts
+            .iter()
+            .map(|v| {
+                let found = plan.snapshots.iter().find(|s| s.id == v.id);
+                let (time, tags) = found.map_or_else(Default::default, |s| (local_time(s.manifest.time), s.manifest.tags.join(",")));
+                let reasons: Vec<String> = v.reasons.iter().map(ToString::to_string).collect();
+                let verdict = if v.keep { "keep" } else { "remove" };
+                vec![verdict.to_owned(), v.id.short(), time, tags, reasons.join("; ")]
+            })
+            .collect();
+        lines.push(output::table(&["", "ID", "Time", "Tags", "Why"], &[], &rows));
+        lines.push(String::new());
+    }
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    lines.push(format!("{} {verb}", output::count(plan.remove.len() as u64, "snapshot", "snapshots")));
+    lines.join("\n")
+}

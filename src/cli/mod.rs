@@ -1,0 +1,54 @@
+//! The command line: words in, words out, an exit code. The only place that reads arguments, environment and clock, and
+//! that prints.
+
+mod args;
+mod commands;
+mod context;
+mod exit;
+mod output;
+mod password;
+mod progress;
+
+use args::{Cli, Command};
+use clap::Parser;
+use context::Context;
+use exit::{CliError, code};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs one command line.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, but not to anybody else.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { code::USAGE } else { code::DONE });
+        }
+    };
+    let as_json = cli.global.json;
+    let outcome = Context::new(cli.global).and_then(|context| dispatch(&context, cli.command));
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = error.code();
+            output::error(&error.to_string(), code, as_json);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
+    match command {
+        Command::Init(args) => commands::init::run(context, args),
+        Command::Backup(args) => commands::backup::run(context, args),
+        Command::Snapshots(args) => commands::snapshots::run(context, args),
+        Command::Ls(args) => commands::ls::run(context, args),
+        Command::Restore(args) => commands::restore::run(context, args),
+        Command::Check(args) => commands::check::run(context, args),
+        Command::Forget(args) => commands::forget::run(context, args),
+        Command::Prune(args) => commands::prune::run(context, args),
+        Command::Stats => commands::stats::run(context),
+        Command::Version => commands::version::run(context),
+    }
+}

@@ -1,0 +1,113 @@
+//! "Have we this chunk, and where?" A local, disposable picture of the bucket's segments: deleting it costs time, never
+//! results. Knows nothing of stores, keys or formats; whoever syncs it hands over decoded listings.
+
+mod memory;
+mod record;
+mod rocks;
+
+pub use memory::MemoryIndex;
+pub use rocks::RocksIndex;
+
+use crate::base::{ChunkId, PackId, SegmentId};
+
+/// A pack's local number. It is also the number of its first chunk: chunk number = pack number + ordinal, so that sets of
+/// chunks are dense bitmaps.
+pub type PackNumber = u64;
+
+/// One chunk as a pack lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedChunk {
+    pub id: ChunkId,
+    /// Where its sealed bytes begin in the pack.
+    pub offset: u32,
+    /// Sealed bytes, with the tag.
+    pub sealed_len: u32,
+    /// Plaintext bytes.
+    pub plain_len: u32,
+    pub compressed: bool,
+}
+
+/// One pack as a segment lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackListing {
+    pub id: PackId,
+    /// The pack's envelope header, which holds its wrapped key.
+    pub header: Vec<u8>,
+    /// The whole object.
+    pub size_bytes: u64,
+    pub chunks: Vec<ListedChunk>,
+}
+
+/// A pack without its chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackRecord {
+    pub number: PackNumber,
+    pub id: PackId,
+    pub header: Vec<u8>,
+    pub size_bytes: u64,
+    pub chunk_count: u32,
+}
+
+/// Where a chunk lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    pub pack: PackNumber,
+    /// Its position among the pack's chunks.
+    pub ordinal: u32,
+    pub offset: u32,
+    pub sealed_len: u32,
+    pub plain_len: u32,
+    pub compressed: bool,
+}
+
+impl Location {
+    /// The chunk's dense number, for bitmaps.
+    pub fn chunk_number(&self) -> u64 {
+        self.pack + u64::from(self.ordinal)
+    }
+}
+
+/// The local index cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the local index in {place} failed: {message}; deleting that folder is safe, it is built again from the bucket")]
+pub struct IndexError {
+    pub place: String,
+    pub message: String,
+}
+
+pub type Result<T> = std::result::Result<T, IndexError>;
+
+/// The index; shared by many threads.
+pub trait Index: Send + Sync {
+    /// Every place of the chunk in a pack that a present segment lists; empty if unknown.
+    fn locate(&self, id: &ChunkId) -> Result<Vec<Location>>;
+
+    /// `None` if no present segment lists such a pack.
+    fn pack(&self, number: PackNumber) -> Result<Option<PackRecord>>;
+
+    fn pack_number(&self, id: &PackId) -> Result<Option<PackNumber>>;
+
+    /// All packs that present segments list, by ascending number.
+    fn each_pack(&self, each: &mut dyn FnMut(PackRecord)) -> Result<()>;
+
+    /// The segments taken in so far.
+    fn segments(&self) -> Result<Vec<SegmentId>>;
+
+    /// The numbers of the packs that a present segment lists, ascending.
+    fn packs_of(&self, segment: &SegmentId) -> Result<Vec<PackNumber>>;
+
+    /// Takes a segment in. A pack that another segment listed already keeps its number.
+    fn absorb(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()>;
+
+    /// Drops segments that have vanished, and with them the packs that no other segment lists.
+    fn retire(&self, segments: &[SegmentId]) -> Result<()>;
+
+    /// One more than the highest chunk number in use.
+    fn chunk_numbers_end(&self) -> u64;
+
+    /// Makes what was absorbed survive the process.
+    fn flush(&self) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! The RocksDB index against the plain model, under random absorbing, retiring and reopening.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn pack(n: u8, chunks: &[u8]) -> PackListing {
+    let listed = |(i, &c): (usize, &u8)| ListedChunk {
+        id: ChunkId::from_bytes([c; 32]),
+        offset: 85 + i as u32 * 50,
+        sealed_len: 50,
+        plain_len: 40,
+        compressed: c % 2 == 0,
+    };
+    PackListing {
+        id: PackId::from_bytes([n; 32]),
+        header: vec![n; 85],
+        size_bytes: 1000 + u64::from(n),
+        chunks: chunks.iter().enumerate().map(listed).collect(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Absorb { segment: u8, packs: Vec<u8> },
+    Retire(Vec<u8>),
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u8>(), prop::collection::vec(0u8..20, 0..5)).prop_map(|(s, packs)| Step::Absorb { segment: s % 8, packs }),
+        2 => prop::collection::vec(0u8..8, 0..3).prop_map(Step::Retire),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// What a user can see, without local numbers.
+fn picture(index: &dyn Index) -> (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>) {
+    let chunks = (0..=255u8).map(|c| {
+        let found = index.locate(&ChunkId::from_bytes([c; 32])).unwrap();
+        let packs = found.iter().map(|l| *index.pack(l.pack).unwrap().unwrap().id.as_bytes()).collect();
+        (c, packs)
+    });
+    let mut packs = BTreeSet::new();
+    index
+        .each_pack(&mut |p| {
+            assert_eq!(index.pack_number(&p.id).unwrap(), Some(p.number));
+            assert_eq!(index.pack(p.number).unwrap().unwrap(), p);
+            packs.insert(*p.id.as_bytes());
+        })
+        .unwrap();
+    let mut segments = index.segments().unwrap();
+    segments.sort();
+    (chunks.collect(), packs, segments)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn rocks_agrees_with_the_model(steps in prop::collection::vec(step(), 1..14)) {
+        let dir = tempfile::tempdir().unwrap();
+        let model = MemoryIndex::new();
+        let mut rocks = Some(RocksIndex::open(dir.path()).unwrap().0);
+        for step in steps {
+            let open = rocks.as_ref().unwrap();
+            match step {
+                Step::Absorb { segment, packs } => {
+                    let id = SegmentId::from_bytes([segment; 32]);
+                    if model.segments().unwrap().contains(&id) { continue; }
+                    // A pack's content follows from its number, as it does when names are hashes.
+                    let listed: Vec<_> = packs.iter().map(|&p| pack(p, &[p, p.wrapping_mul(7), 250])).collect();
+                    model.absorb(id, &listed).unwrap();
+                    open.absorb(id, &listed).unwrap();
+                }
+                Step::Retire(gone) => {
+                    let gone: Vec<_> = gone.iter().map(|&s| SegmentId::from_bytes([s; 32])).collect();
+                    model.retire(&gone).unwrap();
+                    open.retire(&gone).unwrap();
+                }
+                Step::Reopen => {
+                    open.flush().unwrap();
+                    drop(rocks.take());
+                    rocks = Some(RocksIndex::open(dir.path()).unwrap().0);
+                }
+            }
+            prop_assert_eq!(picture(&model), picture(rocks.as_ref().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn a_second_process_gets_a_folder_of_its_own_and_damage_is_swept_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = RocksIndex::open(dir.path()).unwrap();
+    let (second, _) = RocksIndex::open(dir.path()).unwrap();
+    first.absorb(SegmentId::from_bytes([1; 32]), &[pack(1, &[1])]).unwrap();
+    first.flush().unwrap();
+    assert!(second.segments().unwrap().is_empty());
+    drop((first, second));
+    std::fs::write(dir.path().join("index-0/CURRENT"), "nonsense\n").unwrap();
+    let (again, note) = RocksIndex::open(dir.path()).unwrap();
+    assert!(note.unwrap().contains("built again"));
+    assert!(again.segments().unwrap().is_empty());
+}

@@ -1,0 +1,181 @@
+//! Backing up: from sources to a committed snapshot. Nothing is stored that the repository has, nothing is read that has
+//! not changed since the parent snapshot.
+
+mod batch;
+mod large;
+mod parent;
+mod pipeline;
+
+use super::error::{OpsError, Result};
+use crate::base::text;
+use crate::base::{Cancel, Issue};
+use crate::repo::{
+    ChunkReader, ChunkWriter, Manifest, Repo, RepoError, Session, Snapshot, Totals, View, WriterOptions, Written,
+};
+use crate::source::{Roots, WalkOptions};
+use serde::Serialize;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What to back up, and how.
+pub struct BackupOptions {
+    pub source: Source,
+    pub tags: Vec<String>,
+    /// The name of the host in the snapshot.
+    pub host: String,
+    pub zstd_level: i32,
+    /// Read and compare everything, write nothing.
+    pub dry_run: bool,
+    /// Read every file, whatever the parent snapshot says.
+    pub read_all: bool,
+    /// Walk ahead to count what there is to do, for a progress bar.
+    pub count_ahead: bool,
+    /// Goes into the snapshot as the program that wrote it.
+    pub program: String,
+}
+
+/// Where the content comes from.
+pub enum Source {
+    Paths {
+        paths: Vec<PathBuf>,
+        /// What relative paths are relative to; absolute.
+        base: PathBuf,
+        walk: WalkOptions,
+    },
+    /// One file whose content is streamed.
+    Stream { path: PathBuf, content: Box<dyn Read + Send>, uid: u32, gid: u32 },
+}
+
+/// What a backup did.
+#[derive(Debug, Serialize)]
+pub struct BackupOutcome {
+    /// The new snapshot; `None` for a dry run.
+    #[serde(serialize_with = "id_of")]
+    pub snapshot: Option<Snapshot>,
+    #[serde(serialize_with = "id_of")]
+    pub parent: Option<Snapshot>,
+    pub totals: Totals,
+    pub issues: Vec<Issue>,
+}
+
+fn id_of<S: serde::Serializer>(snapshot: &Option<Snapshot>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    snapshot.as_ref().map(|s| s.id).serialize(serializer)
+}
+
+/// What the pipeline hands back.
+struct Gathered {
+    tree: crate::base::ChunkId,
+    totals: Totals,
+    issues: Vec<Issue>,
+}
+
+/// Backs up and commits a snapshot, by the write order of the repository's format: (w1) to (w6).
+pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<BackupOutcome> {
+    let begun = repo.edges.clock.now();
+    let (roots, sources) = match &options.source {
+        Source::Paths { paths, base, .. } => {
+            let roots = Roots::new(paths, base);
+            let sources = roots.paths().iter().map(|p| text::escape(p)).collect();
+            (roots, sources)
+        }
+        Source::Stream { path, .. } => (Roots::new(std::slice::from_ref(path), "/".as_ref()), vec![stream_name(path)]),
+    };
+    let session = if options.dry_run { None } else { Some(Session::open(repo, "backup")?) };
+    let view = Arc::new(repo.sync(cancel)?);
+    let parent = if options.read_all { None } else { find_parent(repo, &options, &sources)? };
+    let lanes = rayon::current_num_threads();
+    let writer_options = WriterOptions { zstd_level: options.zstd_level, lanes, dry_run: options.dry_run };
+    let writer = Arc::new(ChunkWriter::start(repo.clone(), view.clone(), writer_options));
+    let (host, tags, program, dry_run) = (options.host.clone(), options.tags.clone(), options.program.clone(), options.dry_run);
+    let gathered = gather(repo, &view, &writer, &roots, options, parent.as_ref(), cancel);
+    // Whatever happened, what has been stored is listed, so that the next run finds it.
+    let written = finish(writer);
+    let Gathered { tree, mut totals, issues } = gathered?;
+    let written = written?;
+    totals.new_chunks = written.new_chunks;
+    totals.new_bytes = written.new_bytes;
+    totals.stored_bytes = written.stored_bytes;
+    totals.new_packs = written.packs.len() as u64;
+    totals.duration_ms = repo.edges.clock.now().duration_since(begun).as_millis().max(0) as u64;
+    let Some(session) = session.filter(|_| !dry_run) else {
+        return Ok(BackupOutcome { snapshot: None, parent, totals, issues });
+    };
+    let manifest = Manifest {
+        format: 1,
+        time: begun,
+        host,
+        user: repo.edges.user.clone(),
+        sources,
+        tags,
+        policy: None,
+        group: None,
+        parent: parent.as_ref().map(|p| p.id),
+        tree,
+        totals: totals.clone(),
+        program,
+        issues: issues.clone(),
+        other: serde_json::Map::new(),
+    };
+    let snapshot = repo.put_snapshot(manifest)?;
+    if !session.is_still_open()? {
+        repo.delete_snapshots(&[snapshot.id])?;
+        return Err(RepoError::Fenced.into());
+    }
+    session.close()?;
+    Ok(BackupOutcome { snapshot: Some(snapshot), parent, totals, issues })
+}
+
+fn stream_name(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    text::escape(std::path::Path::new("/").join(path).as_os_str().as_bytes())
+}
+
+fn gather(
+    repo: &Arc<Repo>,
+    view: &Arc<View>,
+    writer: &Arc<ChunkWriter>,
+    roots: &Roots,
+    options: BackupOptions,
+    parent: Option<&Snapshot>,
+    cancel: &Cancel,
+) -> Result<Gathered> {
+    let context = pipeline::Context {
+        repo: repo.clone(),
+        writer: writer.clone(),
+        nodes: Arc::new(ChunkReader::new(repo.clone(), view.clone())),
+        cancel: cancel.clone(),
+    };
+    match options.source {
+        Source::Paths { walk, paths, .. } => {
+            let gathered = pipeline::run(context, roots, &walk, parent, options.count_ahead)?;
+            if gathered.totals.files + gathered.totals.others == 0 && gathered.totals.directories == 0 {
+                let named: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                return Err(OpsError::NoSource(named.join(", ")));
+            }
+            Ok(gathered)
+        }
+        Source::Stream { path, mut content, uid, gid } => {
+            pipeline::run_stream(context, roots, &path, &mut *content, (uid, gid))
+        }
+    }
+}
+
+/// Ends the writer, which is this run's alone once the pipeline has ended.
+fn finish(writer: Arc<ChunkWriter>) -> Result<Written> {
+    match Arc::try_unwrap(writer) {
+        Ok(writer) => Ok(writer.finish()?),
+        Err(_) => Err(OpsError::Usage("the writer is still in use; this is a bug, please report it".to_owned())),
+    }
+}
+
+/// The newest snapshot of the same host and sources. It is looked for after the session was opened, so that whoever
+/// condemns its chunks meets the session.
+fn find_parent(repo: &Repo, options: &BackupOptions, sources: &[String]) -> Result<Option<Snapshot>> {
+    if matches!(options.source, Source::Stream { .. }) {
+        return Ok(None);
+    }
+    let listing = repo.snapshots()?;
+    let fits = |s: &Snapshot| s.manifest.host == options.host && s.manifest.sources == sources;
+    Ok(listing.snapshots.into_iter().rev().find(fits))
+}

@@ -1,0 +1,60 @@
+//! Comparing with the parent snapshot: a merge of two sorted streams.
+
+use crate::repo::tree::{Entry, TreeReader, compare_paths, Path};
+use crate::repo::{ChunkReader, Snapshot};
+use crate::source::{FileTime, Found, Metadata};
+use jiff::Timestamp;
+use std::cmp::Ordering;
+
+/// A file that was changed this shortly before the parent began, or later, is read again: the file system's clock is
+/// coarse, so a second change may have left no trace in its times.
+const CLOCK_GRAIN_NANOS: i128 = 20_000_000;
+
+/// Walks the parent's tree beside the source.
+pub struct ParentCursor<'a> {
+    reader: TreeReader<'a>,
+    next: Option<Entry>,
+    began: Timestamp,
+}
+
+impl<'a> ParentCursor<'a> {
+    pub fn new(chunks: &'a ChunkReader, parent: &Snapshot) -> Self {
+        let mut cursor =
+            Self { reader: TreeReader::new(chunks, parent.manifest.tree), next: None, began: parent.manifest.time };
+        cursor.advance();
+        cursor
+    }
+
+    /// Holes in the parent's tree are passed over: what they hid is read from the source again.
+    fn advance(&mut self) {
+        self.next = std::iter::from_fn(|| self.reader.next_entry()).find_map(Result::ok);
+    }
+
+    /// The parent's entry of the same path. Must be asked in the order of the tree.
+    pub fn find(&mut self, found: &Found) -> Option<Entry> {
+        let place = Path { directory: &found.directory, name: &found.name };
+        while let Some(entry) = &self.next {
+            match compare_paths(entry.place(), place) {
+                Ordering::Less => self.advance(),
+                Ordering::Greater => return None,
+                Ordering::Equal => {
+                    let entry = self.next.take();
+                    self.advance();
+                    return entry;
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether the content can be taken from the parent's entry without reading.
+    pub fn is_unchanged(&self, now: &Metadata, before: &Metadata) -> bool {
+        let newest = now.mtime.max(now.ctime);
+        now.same_content_as(before) && nanoseconds(newest) < self.began.as_nanosecond() - CLOCK_GRAIN_NANOS
+    }
+}
+
+fn nanoseconds(time: FileTime) -> i128 {
+    i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
+}
+

@@ -1,0 +1,154 @@
+//! The data: packs are read whole, compared with their names, and every chunk in them is opened and compared with its id.
+
+use super::structure::Checked;
+use super::{CheckOutcome, Damage, ReadData};
+use crate::base::{Cancel, ChunkId, Counter, PackId, parallel};
+use crate::index::PackRecord;
+use crate::ops::error::Result;
+use crate::repo::pack::{open_packed, pack_id, read_pack, unpack};
+use crate::repo::{ChunkKind, Repo, layout};
+use std::sync::{Mutex, PoisonError};
+
+/// Packs that are in memory at a time; each may be as long as its writer made it.
+const WIDTH: usize = 4;
+const NEXT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
+                    again while their sources exist";
+
+pub(super) fn check(
+    checked: &Checked,
+    read_data: ReadData,
+    seed: u64,
+    outcome: &mut CheckOutcome,
+    damage: &mut Damage,
+    cancel: &Cancel,
+) -> Result<()> {
+    let repo = &checked.chunks.repo;
+    let packs = choose(checked, read_data, seed)?;
+    repo.edges.observer.add(Counter::BytesTotal, packs.iter().map(|p| p.size_bytes).sum());
+    let found = Mutex::new((&mut *outcome, &mut *damage));
+    parallel::for_each(packs.iter(), WIDTH.min(rayon::current_num_threads().max(2)), cancel, |pack| -> Result<()> {
+        let name = layout::pack(&pack.id);
+        let verdict = match repo.store.get(&name) {
+            Ok(bytes) => examine(repo, &name, pack, &bytes),
+            Err(e) if e.kind == crate::store::ErrorKind::NotFound => Some(Verdict::whole("it is missing")),
+            Err(e) => return Err(e.into()),
+        };
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.0.packs_read += 1;
+        found.0.bytes_read += pack.size_bytes;
+        repo.edges.observer.add(Counter::BytesDone, pack.size_bytes);
+        if let Some(verdict) = verdict {
+            found.1.find(name, verdict.what, NEXT);
+            let lost = lost_chunks(checked, pack, verdict.chunks)?;
+            found.1.chunks.extend(lost);
+        }
+        Ok(())
+    })?;
+    if cancel.is_cancelled() {
+        return Err(crate::repo::RepoError::Interrupted.into());
+    }
+    Ok(())
+}
+
+/// The packs to read, in an order that spreads over the store.
+fn choose(checked: &Checked, read_data: ReadData, seed: u64) -> Result<Vec<PackRecord>> {
+    let mut packs = Vec::new();
+    checked.chunks.view.index.each_pack(&mut |pack| {
+        if !checked.bad_packs.contains(&pack.id) {
+            packs.push(pack);
+        }
+    })?;
+    // Names are hashes: ordering by them, mixed with a seed, is a fair draw.
+    let rank = |pack: &PackRecord| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&seed.to_le_bytes()).update(pack.id.as_bytes());
+        *hasher.finalize().as_bytes()
+    };
+    match read_data {
+        ReadData::No => packs.clear(),
+        ReadData::All => {}
+        ReadData::Part(n, m) => packs.retain(|pack| part_of(&pack.id, m) == n),
+        ReadData::Percent(percent) => {
+            let total: u64 = packs.iter().map(|p| p.size_bytes).sum();
+            let wanted = (total as f64 * percent / 100.0).ceil() as u64;
+            packs.sort_by_cached_key(rank);
+            let mut sum = 0;
+            let enough = packs.iter().position(|pack| {
+                sum += pack.size_bytes;
+                sum >= wanted
+            });
+            packs.truncate(enough.map_or(packs.len(), |at| at + 1));
+        }
+    }
+    Ok(packs)
+}
+
+/// Which of m parts a pack belongs to, from 1; the same on every machine and at every time.
+fn part_of(id: &PackId, parts: u32) -> u32 {
+    let (first, _) = id.as_bytes().split_at(8);
+    let number = first.iter().fold(0u64, |n, &b| n << 8 | u64::from(b));
+    (number % u64::from(parts.max(1))) as u32 + 1
+}
+
+/// What is wrong with a pack.
+struct Verdict {
+    what: String,
+    /// The ordinals that are lost; `None` = all.
+    chunks: Option<Vec<ChunkId>>,
+}
+
+impl Verdict {
+    fn whole(what: impl Into<String>) -> Self {
+        Self { what: what.into(), chunks: None }
+    }
+}
+
+/// `None` if all is well.
+fn examine(repo: &Repo, name: &str, pack: &PackRecord, bytes: &[u8]) -> Option<Verdict> {
+    let is_named_rightly = pack_id(bytes) == pack.id;
+    let (header, listed) = match read_pack(&repo.keys, name, bytes) {
+        Ok(read) => read,
+        Err(error) => return Some(Verdict::whole(error.to_string())),
+    };
+    let Some(kind) = ChunkKind::of(header.kind) else { return Some(Verdict::whole("it is no pack")) };
+    let mut bad = Vec::new();
+    for (ordinal, c) in listed.iter().enumerate() {
+        let mut sealed = bytes[c.offset as usize..][..c.sealed_len as usize].to_vec();
+        let whole = open_packed(&header.sealer, kind, ordinal as u32, &c.id, &mut sealed)
+            .and_then(|packed| unpack(&repo.keys, &c.id, packed, c.plain_len, c.compressed));
+        if whole.is_none() {
+            bad.push(c.id);
+        }
+    }
+    match (is_named_rightly, bad.len()) {
+        (true, 0) => None,
+        (false, 0) => Some(Verdict { what: "its bytes do not have its name as their hash".to_owned(), chunks: Some(bad) }),
+        (_, n) => Some(Verdict { what: format!("{n} of its {} chunks do not open", listed.len()), chunks: Some(bad) }),
+    }
+}
+
+/// The chunks that are lost with a pack and lie in no other one that is known to be whole.
+fn lost_chunks(checked: &Checked, pack: &PackRecord, named: Option<Vec<ChunkId>>) -> Result<Vec<ChunkId>> {
+    let candidates = match named {
+        Some(ids) => ids,
+        None => {
+            let mut ids = Vec::new();
+            for segment in checked.chunks.view.index.segments()? {
+                if checked.chunks.view.index.packs_of(&segment)?.contains(&pack.number) {
+                    let packs = checked.chunks.repo.read_segment(&segment)?;
+                    let listed = packs.into_iter().filter(|p| p.id == pack.id).flat_map(|p| p.chunks);
+                    ids.extend(listed.map(|c| c.id));
+                    break;
+                }
+            }
+            ids
+        }
+    };
+    let mut lost = Vec::new();
+    for id in candidates {
+        if checked.chunks.view.locate(&id)?.iter().all(|place| place.pack == pack.number) {
+            lost.push(id);
+        }
+    }
+    Ok(lost)
+}

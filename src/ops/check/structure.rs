@@ -1,0 +1,147 @@
+//! The structure: every object parses, every listed pack is there at its size, every tree is whole, every chunk has a place.
+
+use super::{CheckOutcome, Damage};
+use crate::base::{Cancel, ChunkId, PackId, SnapshotId};
+use crate::ops::error::Result;
+use crate::ops::usage::{self, Visitor};
+use crate::repo::tree::{Entry, Hole};
+use crate::repo::{ChunkReader, Repo, RepoError, Slot, Snapshot, config::StoredConfig, layout};
+use crate::store::list_all;
+use roaring::RoaringTreemap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+
+const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
+                          again while their sources exist";
+const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
+
+/// What the structure check leaves for the later steps.
+pub(super) struct Checked {
+    pub chunks: ChunkReader,
+    pub snapshots: Vec<Snapshot>,
+    /// Listed packs that are missing or of the wrong size.
+    pub bad_packs: HashSet<PackId>,
+}
+
+pub(super) fn check(
+    repo: &Arc<Repo>,
+    outcome: &mut CheckOutcome,
+    damage: &mut Damage,
+    cancel: &Cancel,
+) -> Result<Checked> {
+    check_config(repo, damage)?;
+    let view = Arc::new(repo.sync(cancel)?);
+    for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let next = "bring the object back from a copy of the bucket, or run the backups again and then delete it";
+        damage.find(object.clone(), error.to_string(), next);
+    }
+    let bad_packs = check_packs(repo, &view, outcome, damage)?;
+    let listing = repo.snapshots()?;
+    for (id, error) in &listing.damaged {
+        let next = "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
+        damage.find(layout::snapshot(id), error.to_string(), next);
+    }
+    outcome.snapshots = (listing.snapshots.len() + listing.damaged.len()) as u64;
+    let checked = Checked { chunks: ChunkReader::new(repo.clone(), view), snapshots: listing.snapshots, bad_packs };
+    let mut marks = Marks { checked: &checked, seen: RoaringTreemap::new(), damage };
+    usage::walk(&checked.chunks, &checked.snapshots, cancel, &mut marks)?;
+    Ok(checked)
+}
+
+fn check_config(repo: &Repo, damage: &mut Damage) -> Result<()> {
+    let next = "delete the object; the next run puts it back from a key slot's copy";
+    match repo.store.get(layout::CONFIG) {
+        Ok(bytes) => {
+            if let Err(error) = StoredConfig::decode(&bytes).and_then(|config| config.verify(&repo.keys)) {
+                damage.find(layout::CONFIG, error.to_string(), next);
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    for slot in list_all(&*repo.store, layout::KEYS)? {
+        let bytes = repo.store.get(&slot.key)?;
+        if let Err(error) = Slot::decode(&slot.key, &bytes) {
+            let next = "delete the object if another slot opens the repository, as one just did";
+            damage.find(slot.key, error.to_string(), next);
+        }
+    }
+    Ok(())
+}
+
+/// Compares the packs that are listed with those that are there.
+fn check_packs(
+    repo: &Repo,
+    view: &crate::repo::View,
+    outcome: &mut CheckOutcome,
+    damage: &mut Damage,
+) -> Result<HashSet<PackId>> {
+    let mut there: HashMap<PackId, u64> = HashMap::new();
+    repo.store.list(layout::PACKS, &mut |object| {
+        if let Some(id) = layout::parse_pack(&object.key) {
+            there.insert(id, object.size_bytes);
+        }
+    })?;
+    let mut bad = HashSet::new();
+    let mut listed = 0;
+    let condemned = view.condemned_ids();
+    view.index.each_pack(&mut |pack| {
+        listed += 1;
+        let size = there.remove(&pack.id);
+        if size == Some(pack.size_bytes) || (size.is_none() && condemned.contains(&pack.id)) {
+            return;
+        }
+        bad.insert(pack.id);
+        let what = match size {
+            None => "it is missing".to_owned(),
+            Some(size) => format!("it has {size} bytes instead of {}", pack.size_bytes),
+        };
+        damage.find(layout::pack(&pack.id), what, RESTORE_IT);
+    })?;
+    outcome.packs = listed;
+    outcome.packs_unlisted = there.len() as u64;
+    Ok(bad)
+}
+
+/// Looks every needed chunk up once.
+struct Marks<'a> {
+    checked: &'a Checked,
+    /// Chunk numbers that were found already.
+    seen: RoaringTreemap,
+    damage: &'a mut Damage,
+}
+
+impl Visitor for Marks<'_> {
+    fn chunk(&mut self, id: &ChunkId) -> Result<()> {
+        let view = &self.checked.chunks.view;
+        let places = view.locate(id)?;
+        if places.first().is_some_and(|place| self.seen.contains(place.chunk_number())) || self.damage.chunks.contains(id) {
+            return Ok(());
+        }
+        for place in &places {
+            let pack = view.index.pack(place.pack)?;
+            if pack.is_some_and(|pack| !self.checked.bad_packs.contains(&pack.id)) {
+                self.seen.insert(places[0].chunk_number());
+                return Ok(());
+            }
+        }
+        if places.is_empty() {
+            self.damage.find(format!("chunk {id}"), "no segment lists it", BACK_UP_AGAIN);
+        }
+        self.damage.chunks.insert(*id);
+        Ok(())
+    }
+
+    fn hole(&mut self, snapshot: &SnapshotId, hole: Hole) -> Result<()> {
+        let until = hole.until.map_or("the end".to_owned(), |path| format!("before {path}"));
+        self.damage.hit(snapshot, format!("{} to {until}", hole.from));
+        self.damage.find(format!("tree node {}", hole.node), hole.error.to_string(), BACK_UP_AGAIN);
+        self.damage.chunks.insert(hole.node);
+        Ok(())
+    }
+
+    fn broken_entry(&mut self, _: &SnapshotId, entry: &Entry, error: RepoError) -> Result<()> {
+        self.damage.find(format!("an id list of {}", entry.display()), error.to_string(), BACK_UP_AGAIN);
+        self.damage.chunks.extend(&entry.content.ids);
+        Ok(())
+    }
+}

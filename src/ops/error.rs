@@ -1,0 +1,42 @@
+//! What can end a use case.
+
+use crate::repo::RepoError;
+use crate::source::FilterError;
+
+/// A use case ended without its result.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Something outside the repository: a folder that cannot be made, standard input that breaks off.
+    #[error("{action} {subject} failed: {source}")]
+    Io { action: &'static str, subject: String, source: std::io::Error },
+    #[error("the target {0} is not empty; name an empty or new directory, so that nothing in it can be overwritten")]
+    TargetNotEmpty(String),
+    #[error("none of the sources exists: {0}; correct the paths")]
+    NoSource(String),
+    #[error("{path} is not in snapshot {snapshot}; 'ssb ls {snapshot}' shows what is")]
+    NoSuchPath { path: String, snapshot: String },
+    /// A request that makes no sense; the sentence says what to do.
+    #[error("{0}")]
+    Usage(String),
+    /// Pruning would not be safe; nothing was deleted.
+    #[error("nothing was deleted: {0}")]
+    Unsafe(String),
+}
+
+pub type Result<T> = std::result::Result<T, OpsError>;
+
+impl From<crate::store::StoreError> for OpsError {
+    fn from(error: crate::store::StoreError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+
+impl From<crate::index::IndexError> for OpsError {
+    fn from(error: crate::index::IndexError) -> Self {
+        Self::Repo(error.into())
+    }
+}

@@ -1,0 +1,169 @@
+//! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
+
+use super::plan::{Marks, Plan, mark};
+use super::PruneSummary;
+use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage};
+use crate::index::{PackListing, PackRecord};
+use crate::ops::error::{OpsError, Result};
+use crate::repo::pack::{open_packed, read_pack};
+use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout, open_sessions};
+use crate::store::list_all;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+/// Packs per consolidated segment.
+const SEGMENT_PACKS: usize = 2048;
+/// How long a list is remembered after it was written.
+const LIST_AGE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How often new snapshots may appear between two looks before the deleting is left to a later prune.
+const LOOKS: usize = 10;
+
+pub(super) fn execute(repo: &Arc<Repo>, view: Arc<View>, plan: Plan, cancel: &Cancel) -> Result<PruneSummary> {
+    let Plan { mut summary, marks, copy, condemn, replace, snapshots } = plan;
+    // (p2)
+    copy_packs(repo, &view, &copy, &marks, cancel)?;
+    let going: HashSet<PackId> = condemn.iter().copied().chain(view.condemned_ids()).collect();
+    write_segments(repo, &replace, &going)?;
+    stop_if(cancel)?;
+    // (p3)
+    if !condemn.is_empty() {
+        repo.put_condemned(condemn)?;
+    }
+    // (p4)
+    if let Some(reason) = writers_at_work(repo)? {
+        summary.deferred = Some(reason);
+        return Ok(summary);
+    }
+    // (p5)
+    if let Some(reason) = rescue(repo, &view, snapshots, going, cancel)? {
+        summary.deferred = Some(reason);
+        return Ok(summary);
+    }
+    // (p6)
+    repo.edges.observer.stage(Stage::Deleting);
+    delete(repo, &view, &replace)?;
+    repo.refresh(&view, cancel)?;
+    Ok(summary)
+}
+
+fn stop_if(cancel: &Cancel) -> Result<()> {
+    if cancel.is_cancelled() { Err(RepoError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again.
+fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &Marks, cancel: &Cancel) -> Result<()> {
+    if packs.is_empty() {
+        return Ok(());
+    }
+    repo.edges.observer.stage(Stage::Repacking);
+    let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
+    let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
+    let width = rayon::current_num_threads().min(4);
+    let copied = crate::base::parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
+    // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
+    let finished = writer.finish();
+    copied?;
+    finished?;
+    stop_if(cancel)
+}
+
+fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<()> {
+    let name = layout::pack(&pack.id);
+    let damaged = |what: &str| OpsError::Unsafe(format!("{name} {what}; run 'ssb check --read-data'"));
+    let mut bytes: Vec<u8> = repo.store.get(&name)?.into();
+    let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
+    let kind = ChunkKind::of(header.kind).ok_or_else(|| damaged("is no pack"))?;
+    for (ordinal, c) in listed.iter().enumerate() {
+        if !marks.used.contains(pack.number + ordinal as u64) {
+            continue;
+        }
+        let sealed = &mut bytes[c.offset as usize..(c.offset + c.sealed_len) as usize];
+        let packed = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed);
+        let packed = packed.ok_or_else(|| damaged("has a needed chunk that does not open"))?;
+        writer.copy(kind, c.id, c.plain_len, packed, c.compressed)?;
+    }
+    Ok(())
+}
+
+/// Lists the packs that stay of the replaced segments in new ones.
+fn write_segments(repo: &Repo, replace: &[SegmentId], going: &HashSet<PackId>) -> Result<()> {
+    let mut seen: HashSet<PackId> = HashSet::new();
+    let mut batch: Vec<PackListing> = Vec::new();
+    for segment in replace {
+        let stays = |pack: &PackListing| !going.contains(&pack.id);
+        batch.extend(repo.read_segment(segment)?.into_iter().filter(stays).filter(|pack| seen.insert(pack.id)));
+        if batch.len() >= SEGMENT_PACKS {
+            repo.put_segment(&std::mem::take(&mut batch))?;
+        }
+    }
+    if !batch.is_empty() {
+        repo.put_segment(&batch)?;
+    }
+    Ok(())
+}
+
+/// A sentence about the writers that the deleting has to wait for; `None` if there are none.
+fn writers_at_work(repo: &Repo) -> Result<Option<String>> {
+    let sessions = open_sessions(repo)?;
+    let Some(first) = sessions.first() else { return Ok(None) };
+    let others = if sessions.len() > 1 { format!(" and {} more", sessions.len() - 1) } else { String::new() };
+    let who = first.describe();
+    Ok(Some(format!("a writer is at work: {who}{others}; nothing was deleted, a later prune will")))
+}
+
+/// Copies what has come to be needed meanwhile and lies in condemned packs only, until nothing is missing.
+fn rescue(
+    repo: &Arc<Repo>,
+    view: &Arc<View>,
+    mut seen: HashSet<SnapshotId>,
+    condemned_then: HashSet<PackId>,
+    cancel: &Cancel,
+) -> Result<Option<String>> {
+    let mut condemned_before = Some(condemned_then);
+    for _ in 0..LOOKS {
+        stop_if(cancel)?;
+        repo.refresh(view, cancel)?;
+        let condemned = view.condemned_ids();
+        let present: HashSet<SnapshotId> = repo.snapshots()?.snapshots.iter().map(|s| s.id).collect();
+        let nothing_new = present.is_subset(&seen) && condemned_before.as_ref() == Some(&condemned);
+        if nothing_new {
+            return Ok(None);
+        }
+        let (snapshots, marks) = mark(repo, view, cancel)?;
+        let mut copy = Vec::new();
+        view.index.each_pack(&mut |pack| {
+            let range = pack.number..pack.number + u64::from(pack.chunk_count.max(1));
+            if view.is_condemned(pack.number) && marks.used.range_cardinality(range) > 0 {
+                copy.push(pack);
+            }
+        })?;
+        let was_missing = !copy.is_empty();
+        copy_packs(repo, view, &copy, &marks, cancel)?;
+        (seen, condemned_before) = (snapshots, if was_missing { None } else { Some(condemned) });
+    }
+    Ok(Some("snapshots kept appearing; nothing was deleted, a later prune will".to_owned()))
+}
+
+/// Deletes the replaced segments, then every condemned pack that is there, then lists that nobody needs any more.
+fn delete(repo: &Repo, view: &View, replace: &[SegmentId]) -> Result<()> {
+    let segments: Vec<String> = replace.iter().map(layout::segment).collect();
+    repo.store.delete_many(&segments)?;
+    let condemned = view.condemned_ids();
+    let mut packs = Vec::new();
+    let mut newest = Timestamp::MIN;
+    for object in list_all(&*repo.store, layout::PACKS)? {
+        newest = newest.max(object.modified);
+        if layout::parse_pack(&object.key).is_some_and(|id| condemned.contains(&id)) {
+            packs.push(object.key);
+        }
+    }
+    repo.store.delete_many(&packs)?;
+    let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    // The store's clock shows in what it wrote last.
+    let now = lists.iter().map(|list| list.written).max().unwrap_or(newest).max(newest);
+    let old = lists.iter().filter(|list| now.duration_since(list.written) > LIST_AGE);
+    let old: Vec<String> = old.map(|list| list.key.clone()).collect();
+    repo.store.delete_many(&old)?;
+    Ok(())
+}

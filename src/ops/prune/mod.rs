@@ -1,0 +1,55 @@
+//! Pruning: frees what no snapshot needs. Safe beside running backups and other prunes, without a lock, by the order of
+//! change in the repository's format: (p1) to (p6). Until the last step nothing is deleted, and whatever interrupts it
+//! leaves garbage at worst.
+
+mod execute;
+mod plan;
+
+use super::error::Result;
+use crate::base::Cancel;
+use crate::repo::Repo;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// How to prune.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneOptions {
+    /// Unused bytes that may stay in part-used packs, in percent of what stays; rewriting packs costs traffic.
+    pub max_unused_percent: f64,
+    /// Plan only.
+    pub dry_run: bool,
+}
+
+/// What a prune would do, or did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PruneSummary {
+    pub packs: u64,
+    /// Bytes of chunks that snapshots need.
+    pub used_bytes: u64,
+    /// All other bytes of packs, before.
+    pub unused_bytes: u64,
+    pub packs_unused: u64,
+    /// Left by interrupted runs.
+    pub packs_unlisted: u64,
+    /// Deleted by an earlier prune's decision, which only now may be carried out.
+    pub packs_condemned_before: u64,
+    pub packs_repacked: u64,
+    /// Bytes that are written anew.
+    pub repacked_bytes: u64,
+    /// Bytes that deleting frees, less what was written anew.
+    pub freed_bytes: u64,
+    /// Unused bytes that stay in part-used packs.
+    pub unused_bytes_kept: u64,
+    pub segments_replaced: u64,
+    /// Deleting was left to a later prune; why.
+    pub deferred: Option<String>,
+}
+
+/// Prunes, or says what it would do.
+pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<PruneSummary> {
+    let (view, plan) = plan::plan(repo, options.max_unused_percent, cancel)?;
+    if options.dry_run {
+        return Ok(plan.summary);
+    }
+    execute::execute(repo, view, plan, cancel)
+}

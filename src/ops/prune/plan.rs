@@ -1,0 +1,214 @@
+//! (p1) Reads everything, marks what snapshots need, and decides about every pack. Writes nothing.
+
+use super::PruneSummary;
+use crate::base::{Cancel, ChunkId, PackId, SegmentId, SnapshotId, Stage};
+use crate::index::{PackNumber, PackRecord};
+use crate::ops::error::{OpsError, Result};
+use crate::ops::usage::{self, Visitor};
+use crate::repo::tree::{Entry, Hole};
+use crate::repo::{ChunkReader, Repo, RepoError, Snapshot, View, layout, open_sessions};
+use crate::store::ObjectMeta;
+use roaring::RoaringTreemap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Segments with fewer packs than this are gathered into larger ones, once there are this many of them.
+const SMALL_SEGMENT_PACKS: usize = 64;
+const MANY_SMALL_SEGMENTS: usize = 16;
+
+/// What is to be done.
+pub(super) struct Plan {
+    pub summary: PruneSummary,
+    pub marks: Marks,
+    /// Packs whose needed chunks are copied before they go.
+    pub copy: Vec<PackRecord>,
+    /// Packs to be condemned: unused, copied from, or in no segment.
+    pub condemn: Vec<PackId>,
+    /// Segments that name packs that go, or are small.
+    pub replace: Vec<SegmentId>,
+    pub snapshots: HashSet<SnapshotId>,
+}
+
+/// The needed chunks.
+#[derive(Default)]
+pub(super) struct Marks {
+    /// Chunk numbers: for every needed chunk one place, in a pack that is not condemned if there is one.
+    pub used: RoaringTreemap,
+    used_bytes: HashMap<PackNumber, u64>,
+}
+
+pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
+    // Packs that appear from here on may be in flight, so what is looked at first decides which are left alone.
+    let in_flight_since = open_sessions(repo)?.into_iter().map(|s| s.last_sign).min();
+    let mut objects: HashMap<PackId, ObjectMeta> = HashMap::new();
+    repo.store.list(layout::PACKS, &mut |object| {
+        if let Some(id) = layout::parse_pack(&object.key) {
+            objects.insert(id, object);
+        }
+    })?;
+    let view = Arc::new(repo.sync(cancel)?);
+    let (snapshots, marks) = mark(repo, &view, cancel)?;
+    let mut summary = PruneSummary { used_bytes: marks.used_bytes.values().sum(), ..PruneSummary::default() };
+    let mut copy = Vec::new();
+    let mut condemn = Vec::new();
+    let mut going: HashSet<PackNumber> = HashSet::new();
+    let mut part_used: Vec<(PackRecord, u64)> = Vec::new();
+    let mut lost = None;
+    view.index.each_pack(&mut |pack| {
+        summary.packs += 1;
+        let used = marks.used_bytes.get(&pack.number).copied().unwrap_or(0);
+        let is_there = objects.remove(&pack.id).is_some();
+        if view.is_condemned(pack.number) {
+            going.insert(pack.number);
+            if is_there {
+                summary.packs_condemned_before += 1;
+                summary.unused_bytes += pack.size_bytes - used.min(pack.size_bytes);
+                summary.freed_bytes += pack.size_bytes;
+            }
+            if used > 0 {
+                copy.push(pack);
+            }
+            return;
+        }
+        summary.unused_bytes += pack.size_bytes.saturating_sub(used);
+        if !is_there && used > 0 {
+            lost.get_or_insert(pack.id);
+        }
+        if used == 0 {
+            summary.packs_unused += 1;
+            summary.freed_bytes += if is_there { pack.size_bytes } else { 0 };
+            going.insert(pack.number);
+            condemn.push(pack.id);
+        } else if used < payload_bytes(&pack) {
+            part_used.push((pack, used));
+        }
+    })?;
+    if let Some(pack) = lost {
+        // It may have been written after the packs were listed.
+        if repo.store.head(&layout::pack(&pack))?.is_none() {
+            let what = format!("{} is needed but missing; run 'ssb check'", layout::pack(&pack));
+            return Err(OpsError::Unsafe(what));
+        }
+    }
+    let condemned = view.condemned_ids();
+    for (id, object) in objects {
+        if condemned.contains(&id) {
+            summary.packs_condemned_before += 1;
+            summary.freed_bytes += object.size_bytes;
+        } else if in_flight_since.is_none_or(|since| object.modified < since) {
+            summary.packs_unlisted += 1;
+            summary.unused_bytes += object.size_bytes;
+            summary.freed_bytes += object.size_bytes;
+            condemn.push(id);
+        }
+    }
+    choose_repacks(part_used, max_unused_percent, &mut summary, |pack| {
+        going.insert(pack.number);
+        condemn.push(pack.id);
+        copy.push(pack);
+    });
+    summary.packs_repacked = copy.len() as u64;
+    summary.repacked_bytes = copy.iter().filter_map(|p| marks.used_bytes.get(&p.number)).sum();
+    summary.freed_bytes = summary.freed_bytes.saturating_sub(summary.repacked_bytes);
+    let replace = segments_to_replace(&view, &going)?;
+    summary.segments_replaced = replace.len() as u64;
+    Ok((view, Plan { summary, marks, copy, condemn, replace, snapshots }))
+}
+
+/// Bytes of a pack's sealed chunks, its header and footer left out; an upper bound is enough to see that all are used.
+fn payload_bytes(pack: &PackRecord) -> u64 {
+    let per_chunk = 37;
+    pack.size_bytes.saturating_sub(pack.header.len() as u64 + 60 + u64::from(pack.chunk_count) * per_chunk)
+}
+
+/// Rewrites the packs with the greatest unused share until no more than the allowed share of what stays is unused.
+fn choose_repacks(
+    mut part_used: Vec<(PackRecord, u64)>,
+    max_unused_percent: f64,
+    summary: &mut PruneSummary,
+    mut repack: impl FnMut(PackRecord),
+) {
+    let unused_share = |(pack, used): &(PackRecord, u64)| 1.0 - *used as f64 / pack.size_bytes as f64;
+    part_used.sort_by(|a, b| unused_share(b).total_cmp(&unused_share(a)).then(a.0.id.cmp(&b.0.id)));
+    let mut kept: u64 = part_used.iter().map(|(pack, used)| pack.size_bytes - used).sum();
+    let allowed = (summary.used_bytes as f64 * max_unused_percent / 100.0) as u64;
+    for (pack, used) in part_used {
+        if kept <= allowed {
+            break;
+        }
+        kept -= pack.size_bytes - used;
+        summary.freed_bytes += pack.size_bytes;
+        repack(pack);
+    }
+    summary.unused_bytes_kept = kept;
+}
+
+fn segments_to_replace(view: &View, going: &HashSet<PackNumber>) -> Result<Vec<SegmentId>> {
+    let (mut replace, mut small) = (Vec::new(), Vec::new());
+    for segment in view.index.segments()? {
+        let packs = view.index.packs_of(&segment)?;
+        if packs.iter().any(|pack| going.contains(pack)) {
+            replace.push(segment);
+        } else if packs.len() < SMALL_SEGMENT_PACKS {
+            small.push(segment);
+        }
+    }
+    if small.len() >= MANY_SMALL_SEGMENTS || (!replace.is_empty() && !small.is_empty()) {
+        replace.append(&mut small);
+    }
+    Ok(replace)
+}
+
+/// Marks what all snapshots need.
+///
+/// # Errors
+/// [`OpsError::Unsafe`] if anything that might be needed cannot be read: what is not known to be garbage is not deleted.
+pub(super) fn mark(repo: &Arc<Repo>, view: &Arc<View>, cancel: &Cancel) -> Result<(HashSet<SnapshotId>, Marks)> {
+    repo.edges.observer.stage(Stage::Marking);
+    if !view.is_whole() {
+        return Err(unsafe_because("a segment or a condemned list cannot be read"));
+    }
+    let listing = repo.snapshots()?;
+    if let Some((id, error)) = listing.damaged.first() {
+        return Err(unsafe_because(&format!("snapshot {} cannot be read ({error})", id.short())));
+    }
+    let chunks = ChunkReader::new(repo.clone(), view.clone());
+    let mut marker = Marker { view, marks: Marks::default() };
+    usage::walk(&chunks, &listing.snapshots, cancel, &mut marker)?;
+    let ids = listing.snapshots.iter().map(|s: &Snapshot| s.id).collect();
+    Ok((ids, marker.marks))
+}
+
+fn unsafe_because(what: &str) -> OpsError {
+    OpsError::Unsafe(format!("{what}, so nobody knows what it needs; run 'ssb check' and follow what it says"))
+}
+
+struct Marker<'a> {
+    view: &'a View,
+    marks: Marks,
+}
+
+impl Visitor for Marker<'_> {
+    fn chunk(&mut self, id: &ChunkId) -> Result<()> {
+        let places = self.view.locate(id)?;
+        let Some(first) = places.first() else {
+            return Err(OpsError::Unsafe(format!("chunk {id} is needed but lies in no pack; run 'ssb check'")));
+        };
+        // Of several sound places the lowest number is taken, so that every snapshot's walk chooses the same.
+        let condemned = self.view.is_condemned(first.pack);
+        let same = places.iter().filter(|place| self.view.is_condemned(place.pack) == condemned);
+        let place = same.min_by_key(|place| place.pack).unwrap_or(first);
+        if self.marks.used.insert(place.chunk_number()) {
+            *self.marks.used_bytes.entry(place.pack).or_default() += u64::from(place.sealed_len);
+        }
+        Ok(())
+    }
+
+    fn hole(&mut self, snapshot: &SnapshotId, hole: Hole) -> Result<()> {
+        Err(unsafe_because(&format!("snapshot {} has a hole at {} ({})", snapshot.short(), hole.from, hole.error)))
+    }
+
+    fn broken_entry(&mut self, snapshot: &SnapshotId, entry: &Entry, error: RepoError) -> Result<()> {
+        Err(unsafe_because(&format!("snapshot {} has a hole at {} ({error})", snapshot.short(), entry.display())))
+    }
+}

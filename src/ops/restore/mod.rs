@@ -1,0 +1,210 @@
+//! Restoring: from a snapshot's tree to files. What is damaged leaves a hole that is listed; all the rest is restored.
+//!
+//! The tree is read once, in order. Directories, links and empty files are made at once; the chunks of files are
+//! gathered into windows, and each window is fetched pack by pack (see `window.rs`). Directories get their final
+//! metadata when the tree has passed them. Nothing grows with the number of files.
+
+mod place;
+mod window;
+
+use super::error::{OpsError, Result};
+use super::select::Selection;
+use crate::base::{Cancel, Counter, Issue, IssueCode, Stage, text};
+use crate::repo::tree::{Entry, each_chunk};
+use crate::repo::{ChunkReader, Repo, RepoError, Snapshot};
+use crate::source::{Filter, Kind, Metadata};
+use place::Placer;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use window::Window;
+
+/// What to restore, and where to.
+pub struct RestoreOptions {
+    /// The path inside the snapshot, absolute; `None` = everything.
+    pub path: Option<Vec<u8>>,
+    pub target: PathBuf,
+    /// If not empty, only what matches is restored.
+    pub include: Filter,
+    pub exclude: Filter,
+    /// Give files to their owners; takes the right to do so.
+    pub set_owner: bool,
+}
+
+/// What was restored.
+#[derive(Debug, Default, Serialize)]
+pub struct RestoreOutcome {
+    pub files: u64,
+    pub directories: u64,
+    pub others: u64,
+    pub bytes: u64,
+    /// Holes, and metadata that could not be set.
+    pub issues: Vec<Issue>,
+}
+
+/// Restores into an empty or new directory.
+pub fn run(repo: &Arc<Repo>, snapshot: &Snapshot, options: &RestoreOptions, cancel: &Cancel) -> Result<RestoreOutcome> {
+    let view = Arc::new(repo.sync(cancel)?);
+    let chunks = ChunkReader::new(repo.clone(), view);
+    let mut selection = Selection::open(&chunks, snapshot, options.path.as_deref())?;
+    let placer = Placer::open(options.target.clone(), options.set_owner)?;
+    repo.edges.observer.stage(Stage::Restoring);
+    if options.path.is_none() {
+        repo.edges.observer.add(Counter::FilesTotal, snapshot.manifest.totals.files);
+        repo.edges.observer.add(Counter::BytesTotal, snapshot.manifest.totals.bytes);
+    }
+    let mut restorer = Restorer {
+        window: Window::new(&chunks, &placer, cancel),
+        chunks: &chunks,
+        placer: &placer,
+        options,
+        strip: selection.strip().to_vec(),
+        directories: BTreeMap::new(),
+        now: Arc::from(&b""[..]),
+        outcome: RestoreOutcome::default(),
+    };
+    if let Some(top) = selection.top() {
+        restorer.directories.insert(order_key(&top.path()), (Vec::new(), top.metadata.clone()));
+    }
+    while let Some(next) = selection.next_entry() {
+        if cancel.is_cancelled() {
+            return Err(RepoError::Interrupted.into());
+        }
+        match next {
+            Ok(entry) => restorer.entry(&entry)?,
+            Err(hole) if hole.error.is_damage() => {
+                let until = hole.until.map_or("the end of the snapshot".to_owned(), |path| format!("before {path}"));
+                let what = format!("everything from here to {until} is lost: {}", hole.error);
+                restorer.issue(Issue::new(IssueCode::RestoreHole, hole.from, what, ""));
+            }
+            Err(hole) => return Err(hole.error.into()),
+        }
+    }
+    restorer.finish()
+}
+
+/// A directory's path with its slashes as zeros, so that plain byte order is the order of the tree.
+fn order_key(path: &[u8]) -> Vec<u8> {
+    path.iter().map(|&b| if b == b'/' { 0 } else { b }).collect()
+}
+
+struct Restorer<'a> {
+    chunks: &'a ChunkReader,
+    placer: &'a Placer,
+    options: &'a RestoreOptions,
+    window: Window<'a>,
+    /// Taken off the front of every path.
+    strip: Vec<u8>,
+    /// Directories that the tree has not passed yet and that wait for their final metadata: by [`order_key`] of the whole
+    /// path, the path relative to the target and the metadata.
+    directories: BTreeMap<Vec<u8>, (Vec<u8>, Metadata)>,
+    /// The directory whose entries are being restored.
+    now: Arc<[u8]>,
+    outcome: RestoreOutcome,
+}
+
+impl Restorer<'_> {
+    fn issue(&mut self, issue: Issue) {
+        self.chunks.repo.edges.observer.issue(&issue);
+        self.outcome.issues.push(issue);
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
+        self.end_directories(&entry.directory);
+        let full = entry.path();
+        let absolute = [b"/", &full[..]].concat();
+        if self.options.exclude.matches(&absolute) {
+            return Ok(());
+        }
+        let path = relative(&full, &self.strip).to_vec();
+        let included = self.options.include.is_empty() || self.options.include.matches(&absolute);
+        if entry.metadata.kind == Kind::Directory {
+            if included {
+                self.placer.make_directory(&path)?;
+                self.outcome.directories += 1;
+            }
+            // One that is not wanted itself may still have to hold something that is.
+            self.directories.insert(order_key(&full), (path, entry.metadata.clone()));
+            return Ok(());
+        }
+        if !included {
+            return Ok(());
+        }
+        if !self.options.include.is_empty() {
+            self.placer.make_parents(&path)?;
+        }
+        match entry.metadata.kind {
+            Kind::File => self.file(entry, path),
+            _ => {
+                self.outcome.others += 1;
+                let issues = self.placer.make_other(&path, &entry.metadata)?;
+                issues.into_iter().for_each(|issue| self.issue(issue));
+                Ok(())
+            }
+        }
+    }
+
+    fn file(&mut self, entry: &Entry, path: Vec<u8>) -> Result<()> {
+        self.outcome.files += 1;
+        self.outcome.bytes += entry.metadata.size;
+        let chunks = self.chunks;
+        self.window.begin_file(path, &entry.metadata, entry.content.depth == 0 && entry.content.ids.len() <= 1);
+        let mut failure = None;
+        let window = &mut self.window;
+        let walked = each_chunk(&entry.content, chunks, &mut |_| {}, &mut |id| {
+            window.add_chunk(id).map_err(|error| keep(&mut failure, error))
+        });
+        match (walked, failure) {
+            (_, Some(error)) => return Err(error),
+            (Err(error), None) if error.is_damage() => self.window.lose_rest(error.to_string()),
+            (Err(error), None) => return Err(error.into()),
+            (Ok(()), None) => {}
+        }
+        self.window.end_file()?;
+        let issues = self.window.take_issues();
+        issues.into_iter().for_each(|issue| self.issue(issue));
+        Ok(())
+    }
+
+    /// Hands over the directories that the tree has passed now that it is in `now`, to get their final metadata.
+    fn end_directories(&mut self, now: &Arc<[u8]>) {
+        if self.now == *now {
+            return;
+        }
+        self.now = now.clone();
+        let key_now = order_key(now);
+        let is_above = |key: &[u8]| {
+            key.is_empty() || key_now.strip_prefix(key).is_some_and(|rest| rest.first().is_none_or(|&b| b == 0))
+        };
+        let before = self.directories.range(..key_now.clone());
+        let passed: Vec<Vec<u8>> = before.map(|(key, _)| key.clone()).filter(|key| !is_above(key)).collect();
+        let passed = passed.iter().filter_map(|key| self.directories.remove(key)).collect();
+        self.window.end_directories(passed);
+    }
+
+    fn finish(mut self) -> Result<RestoreOutcome> {
+        let rest = std::mem::take(&mut self.directories).into_values().collect();
+        self.window.end_directories(rest);
+        self.window.run()?;
+        let issues = self.window.take_issues();
+        issues.into_iter().for_each(|issue| self.issue(issue));
+        Ok(self.outcome)
+    }
+}
+
+/// Lets an error of this layer through a callback that can only pass on the layer below's.
+fn keep(slot: &mut Option<OpsError>, error: OpsError) -> RepoError {
+    *slot = Some(error);
+    RepoError::Interrupted
+}
+
+fn relative<'p>(full: &'p [u8], strip: &[u8]) -> &'p [u8] {
+    let rest = full.strip_prefix(strip).unwrap_or(full);
+    rest.strip_prefix(b"/").unwrap_or(rest)
+}
+
+/// A path of the target in text form, for issues.
+fn display(path: &[u8]) -> String {
+    text::escape(path)
+}

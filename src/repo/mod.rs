@@ -1,0 +1,35 @@
+#![doc = include_str!("FORMAT.md")]
+//!
+//! ---
+//! This module is the bucket's contents as types, and the order in which they may change. It has no use cases of its own:
+//! those are in [`crate::ops`].
+
+pub mod cache;
+pub mod codec;
+pub mod condemned;
+pub mod config;
+pub mod envelope;
+mod error;
+pub mod layout;
+mod open;
+pub mod pack;
+mod reader;
+pub mod segment;
+mod session;
+mod slot;
+mod snapshot;
+mod snapshots;
+pub mod tree;
+mod view;
+mod writer;
+
+pub use error::{RepoError, Result};
+pub use open::{Edges, Found, Repo};
+pub use pack::ChunkKind;
+pub use reader::{ChunkReader, OpenPack};
+pub use session::{OpenSession, Session, SessionInfo, open_sessions};
+pub use slot::{Slot, SlotMaker};
+pub use snapshot::{Manifest, Snapshot, Totals};
+pub use snapshots::Listing;
+pub use view::{StoredList, View};
+pub use writer::{ChunkWriter, Written, WriterOptions};

@@ -1,0 +1,143 @@
+//! Reading chunks: from whichever pack has them, with one ranged request, or from a tree pack that is fetched whole once.
+
+use super::cache::CacheKind;
+use super::envelope::Header;
+use super::error::{RepoError, Result};
+use super::layout;
+use super::open::Repo;
+use super::pack::{ChunkKind, open_packed, unpack};
+use super::tree::NodeSource;
+use super::view::View;
+use crate::base::{ChunkId, PackId};
+use crate::crypto::Sealer;
+use crate::index::{Location, PackNumber};
+use crate::store::{ErrorKind, StoreError};
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Tree packs that are held in memory at a time.
+const TREE_PACKS_HELD: usize = 4;
+/// Unwrapped pack keys that are held at a time.
+const OPEN_PACKS_HELD: usize = 4096;
+
+/// A pack whose key has been unwrapped.
+pub struct OpenPack {
+    pub id: PackId,
+    pub kind: ChunkKind,
+    pub sealer: Sealer,
+}
+
+/// Reads chunks through one view; shared by threads.
+pub struct ChunkReader {
+    pub repo: Arc<Repo>,
+    pub view: Arc<View>,
+    packs: Mutex<HashMap<PackNumber, Arc<OpenPack>>>,
+    tree_packs: Mutex<VecDeque<(PackId, Bytes)>>,
+}
+
+impl ChunkReader {
+    pub fn new(repo: Arc<Repo>, view: Arc<View>) -> Self {
+        Self { repo, view, packs: Mutex::default(), tree_packs: Mutex::default() }
+    }
+
+    /// A chunk's plaintext, from the first place that gives it whole.
+    pub fn read(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        let mut failure = RepoError::Missing { object: format!("chunk {id}") };
+        for place in self.view.locate(id)? {
+            match self.read_at(id, &place) {
+                Ok(plain) => return Ok(plain),
+                Err(error) if error.is_damage() => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn read_at(&self, id: &ChunkId, place: &Location) -> Result<Vec<u8>> {
+        let pack = self.pack(place.pack)?;
+        let mut sealed = match pack.kind {
+            ChunkKind::Tree if !self.repo.store.is_local() => self.from_tree_pack(&pack, place)?,
+            _ => self.fetch(&pack.id, place.offset.into(), place.sealed_len.into())?.into(),
+        };
+        self.open_chunk(&pack, id, place, &mut sealed)
+    }
+
+    /// Opens a sealed chunk that was read from its pack.
+    pub fn open_chunk(&self, pack: &OpenPack, id: &ChunkId, place: &Location, sealed: &mut [u8]) -> Result<Vec<u8>> {
+        let damaged = |what: &str| RepoError::damaged(layout::pack(&pack.id), format!("chunk {} {what}", id.short()));
+        let packed = open_packed(&pack.sealer, pack.kind, place.ordinal, id, sealed);
+        let packed = packed.ok_or_else(|| damaged("does not open"))?;
+        unpack(&self.repo.keys, id, packed, place.plain_len, place.compressed)
+            .ok_or_else(|| damaged("does not unpack to what its id says"))
+    }
+
+    /// A range of a pack.
+    pub fn fetch(&self, pack: &PackId, offset: u64, len_bytes: u64) -> Result<Bytes> {
+        let key = layout::pack(pack);
+        self.repo.store.get_range(&key, offset, len_bytes).map_err(|e| pack_error(key, e))
+    }
+
+    /// The pack with this number, its key unwrapped.
+    pub fn pack(&self, number: PackNumber) -> Result<Arc<OpenPack>> {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pack) = packs.get(&number) {
+            return Ok(pack.clone());
+        }
+        let missing = || RepoError::Missing { object: format!("pack number {number} of the local index") };
+        let record = self.view.index.pack(number)?.ok_or_else(missing)?;
+        let name = layout::pack(&record.id);
+        let header = Header::parse(&self.repo.keys, &name, &record.header)?;
+        let kind = ChunkKind::of(header.kind).ok_or_else(|| RepoError::damaged(name, "its index entry is no pack's"))?;
+        if packs.len() >= OPEN_PACKS_HELD {
+            packs.clear();
+        }
+        let pack = Arc::new(OpenPack { id: record.id, kind, sealer: header.sealer });
+        packs.insert(number, pack.clone());
+        Ok(pack)
+    }
+
+    fn from_tree_pack(&self, pack: &OpenPack, place: &Location) -> Result<Vec<u8>> {
+        let bytes = self.tree_pack(&pack.id)?;
+        let (from, len) = (place.offset as usize, place.sealed_len as usize);
+        let range = bytes.get(from..from + len);
+        range.map(<[u8]>::to_vec).ok_or_else(|| RepoError::damaged(layout::pack(&pack.id), "it is too short"))
+    }
+
+    fn tree_pack(&self, id: &PackId) -> Result<Bytes> {
+        let mut held = self.tree_packs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = held.iter().find(|(pack, _)| pack == id) {
+            return Ok(bytes.clone());
+        }
+        let hash = id.to_string();
+        let bytes = match self.repo.cache.get(CacheKind::TreePacks, &hash) {
+            Some(bytes) => bytes,
+            None => {
+                let key = layout::pack(id);
+                let bytes = self.repo.store.get(&key).map_err(|e| pack_error(key, e))?;
+                self.repo.cache.put(CacheKind::TreePacks, &hash, &bytes);
+                bytes
+            }
+        };
+        if held.len() >= TREE_PACKS_HELD {
+            held.pop_front();
+        }
+        held.push_back((*id, bytes.clone()));
+        Ok(bytes)
+    }
+}
+
+/// A pack that is gone or too short is damage; all else is the way to it.
+fn pack_error(key: String, error: StoreError) -> RepoError {
+    match error.kind {
+        ErrorKind::NotFound => RepoError::Missing { object: key },
+        ErrorKind::OutOfRange => RepoError::damaged(key, "it is too short"),
+        _ => error.into(),
+    }
+}
+
+impl NodeSource for ChunkReader {
+    fn node(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        self.read(id)
+    }
+}
