@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for (a, b, c) in [(255, 1024, 4096), (256, 1025, 4096), (2048, 1024, 4096), (256, 1024, 512), (256, 512, 1 << 30)] {
+        for (a, b, c) in
+            [(255, 1024, 4096), (256, 1025, 4096), (2048, 1024, 4096), (256, 1024, 512), (256, 512, 1 << 30)]
+        {
             assert!(ChunkerParams::new(a, b, c).is_err(), "{a} {b} {c}");
         }
         assert!(serde_json::from_str::<ChunkerParams>(r#"{"minimum":1,"average":2,"maximum":3}"#).is_err());

@@ -27,7 +27,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let as_json = cli.global.json;
-    let outcome = Context::new(cli.global).and_then(|context| dispatch(&context, cli.command));
+    // A bug is told in one sentence too, wherever it strikes.
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no reason given");
+        output::error(&format!("this is a bug in ssb{place}: {what}; please report it"), code::FAILED, as_json);
+    }));
+    let run = || Context::new(cli.global).and_then(|context| dispatch(&context, cli.command));
+    let Ok(outcome) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) else {
+        return ExitCode::from(code::FAILED);
+    };
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

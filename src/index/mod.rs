@@ -69,7 +69,9 @@ impl Location {
 
 /// The local index cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the local index in {place} failed: {message}; deleting that folder is safe, it is built again from the bucket")]
+#[error(
+    "the local index in {place} failed: {message}; deleting that folder is safe, it is built again from the bucket"
+)]
 pub struct IndexError {
     pub place: String,
     pub message: String,

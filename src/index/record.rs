@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn locations_round_trip_and_repeat_once() {
-        let l = Location { pack: 1 << 40, ordinal: 3, offset: 99, sealed_len: 1000, plain_len: 4 << 20, compressed: true };
+        let l =
+            Location { pack: 1 << 40, ordinal: 3, offset: 99, sealed_len: 1000, plain_len: 4 << 20, compressed: true };
         let m = Location { compressed: false, ..l };
         let value = [encode_location(&l), encode_location(&m), encode_location(&l)].concat();
         assert_eq!(decode_locations(&value), [l, m]);
@@ -96,7 +97,10 @@ mod tests {
         let id = PackId::from_bytes([4; 32]);
         let value = encode_pack(&id, 1 << 33, 17, b"head");
         let record = decode_pack(5, &value).unwrap();
-        assert_eq!(record, PackRecord { number: 5, id, header: b"head".to_vec(), size_bytes: 1 << 33, chunk_count: 17 });
+        assert_eq!(
+            record,
+            PackRecord { number: 5, id, header: b"head".to_vec(), size_bytes: 1 << 33, chunk_count: 17 }
+        );
         assert!(decode_pack(5, &value[..43]).is_none());
     }
 }

@@ -12,7 +12,12 @@ use serde::Serialize;
 pub enum Which {
     /// Exactly these; prefixes of ids, or `latest`.
     Ids(Vec<String>),
-    Rules { keep: Keep, group_by: GroupBy, filter: SnapshotFilter, zone: TimeZone },
+    Rules {
+        keep: Keep,
+        group_by: GroupBy,
+        filter: SnapshotFilter,
+        zone: TimeZone,
+    },
 }
 
 /// The verdicts on one group.

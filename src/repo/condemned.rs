@@ -22,8 +22,8 @@ impl CondemnedList {
 
     /// Reads a payload; `name` is for errors.
     pub fn decode(name: &str, payload: &[u8]) -> Result<Self> {
-        let list: Self =
-            serde_json::from_slice(payload).map_err(|e| RepoError::damaged(name, format!("it does not parse ({e})")))?;
+        let list: Self = serde_json::from_slice(payload)
+            .map_err(|e| RepoError::damaged(name, format!("it does not parse ({e})")))?;
         if list.format > 1 {
             return Err(RepoError::TooNew { object: name.to_owned(), version: list.format });
         }

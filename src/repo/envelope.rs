@@ -3,7 +3,7 @@
 use super::error::{RepoError, Result};
 use crate::base::Entropy;
 use crate::base::edge::random;
-use crate::crypto::{CryptoError, MasterKeys, SecretKey, Sealer, WRAP_BYTES, unwrap_key, wrap_key};
+use crate::crypto::{CryptoError, MasterKeys, Sealer, SecretKey, WRAP_BYTES, unwrap_key, wrap_key};
 
 pub const MAGIC: [u8; 4] = *b"ssb\0";
 pub const VERSION: u8 = 1;

@@ -9,6 +9,8 @@ pub const SEGMENTS: &str = "index/";
 pub const SNAPSHOTS: &str = "snapshots/";
 pub const SESSIONS: &str = "sessions/";
 pub const CONDEMNED: &str = "gc/condemned/";
+/// Rewritten to learn the store's time.
+pub const CLOCK: &str = "gc/clock";
 
 pub fn slot(name: &str) -> String {
     format!("{KEYS}{name}")

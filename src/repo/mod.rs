@@ -32,4 +32,4 @@ pub use slot::{Slot, SlotMaker};
 pub use snapshot::{Manifest, Snapshot, Totals};
 pub use snapshots::Listing;
 pub use view::{StoredList, View};
-pub use writer::{ChunkWriter, Written, WriterOptions};
+pub use writer::{ChunkWriter, WriterOptions, Written};

@@ -88,7 +88,8 @@ impl ChunkReader {
         let record = self.view.index.pack(number)?.ok_or_else(missing)?;
         let name = layout::pack(&record.id);
         let header = Header::parse(&self.repo.keys, &name, &record.header)?;
-        let kind = ChunkKind::of(header.kind).ok_or_else(|| RepoError::damaged(name, "its index entry is no pack's"))?;
+        let kind =
+            ChunkKind::of(header.kind).ok_or_else(|| RepoError::damaged(name, "its index entry is no pack's"))?;
         if packs.len() >= OPEN_PACKS_HELD {
             packs.clear();
         }

@@ -105,12 +105,27 @@ pub struct OpenSession {
 }
 
 impl OpenSession {
+    /// Takes the writer for dead. If it is not, it finds out when it looks for its own `open`.
+    pub fn fence(&self, repo: &Repo) -> Result<()> {
+        let keys = [layout::session_open(&self.id), layout::session_beat(&self.id)];
+        Ok(repo.store.delete_many(&keys)?)
+    }
+
     /// Who it is, for a sentence.
     pub fn describe(&self) -> String {
         match &self.info {
             Some(i) => format!("{} by {} on {} (process {}, since {})", i.command, i.user, i.host, i.pid, i.started),
             None => format!("session {} whose object is damaged", self.id),
         }
+    }
+}
+
+impl Repo {
+    /// The time by the store's clock, as shown by an object that is written for it.
+    pub fn store_time(&self) -> Result<Timestamp> {
+        self.store.put(layout::CLOCK, "tick\n".into())?;
+        let written = self.store.head(layout::CLOCK)?;
+        Ok(written.ok_or_else(|| RepoError::Missing { object: layout::CLOCK.to_owned() })?.modified)
     }
 }
 

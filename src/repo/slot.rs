@@ -6,7 +6,9 @@ use super::envelope::seal_error;
 use super::error::{RepoError, Result};
 use crate::base::Entropy;
 use crate::base::edge::random;
-use crate::crypto::{KdfParams, MasterKeys, SecretKey, SecretText, WRAP_BYTES, derive_from_passphrase, unwrap_key, wrap_key};
+use crate::crypto::{
+    KdfParams, MasterKeys, SecretKey, SecretText, WRAP_BYTES, derive_from_passphrase, unwrap_key, wrap_key,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

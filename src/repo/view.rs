@@ -241,8 +241,7 @@ impl Repo {
 
     /// (p3) Publishes packs as condemned; gives the list's key.
     pub fn put_condemned(&self, packs: Vec<PackId>) -> Result<String> {
-        let list =
-            CondemnedList { format: 1, time: self.edges.clock.now(), host: self.edges.host.clone(), packs };
+        let list = CondemnedList { format: 1, time: self.edges.clock.now(), host: self.edges.host.clone(), packs };
         let object = envelope::seal(&self.keys, &*self.edges.entropy, ObjectKind::Condemned, &list.encode()?)?;
         let key = layout::condemned(blake3::hash(&object).to_hex().as_str());
         self.store.put_new(&key, object.into())?;

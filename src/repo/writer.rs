@@ -127,7 +127,11 @@ impl ChunkWriter {
 
     /// Stores a chunk again that another pack holds, whatever the index says, without unpacking it.
     pub fn copy(&self, kind: ChunkKind, id: ChunkId, plain_len: u32, packed: &[u8], compressed: bool) -> Result<()> {
-        if lock(self.shared.shard(&id)).insert(id) { self.store(kind, id, plain_len, packed, compressed) } else { Ok(()) }
+        if lock(self.shared.shard(&id)).insert(id) {
+            self.store(kind, id, plain_len, packed, compressed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the chunk is already counted on: known and trusted, or on its way.
@@ -300,8 +304,11 @@ fn with_compressor<T>(level: i32, plain: &[u8], store: impl FnOnce(&[u8], bool) 
         }
         let Some((_, packer, buffer)) = slot else { return store(plain, false) };
         // Room for less than the plaintext: what does not shrink fails early and is stored as it is.
-        buffer.resize(plain.len().saturating_sub(1), 0);
-        match packer.compress_to_buffer(plain, &mut buffer[..]) {
+        let room = plain.len().saturating_sub(1);
+        if buffer.len() < room {
+            buffer.resize(room, 0);
+        }
+        match packer.compress_to_buffer(plain, &mut buffer[..room]) {
             Ok(length) => store(&buffer[..length], true),
             Err(_) => store(plain, false),
         }

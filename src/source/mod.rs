@@ -11,4 +11,4 @@ pub use filter::{Filter, FilterError};
 pub use metadata::{FileTime, Kind, Metadata};
 pub use read::FileReader;
 pub use roots::Roots;
-pub use walk::{Found, Walker, WalkOptions};
+pub use walk::{Found, WalkOptions, Walker};

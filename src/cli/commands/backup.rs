@@ -13,9 +13,11 @@ use std::path::PathBuf;
 
 /// Back up files and directories, or standard input, as a new snapshot
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssb backup /etc /srv/uploads --exclude '*.tmp' --tag daily\n  pg_dump app | ssb backup \
+#[command(
+    after_help = "Examples:\n  ssb backup /etc /srv/uploads --exclude '*.tmp' --tag daily\n  pg_dump app | ssb backup \
                         --stdin --stdin-filename app.sql\n\nExclude patterns are globs: '*' and '?' stay within a name, '**' \
-                        crosses directories.\nOne that begins with '/' is matched from the root, any other at every depth.")]
+                        crosses directories.\nOne that begins with '/' is matched from the root, any other at every depth."
+)]
 pub struct BackupArgs {
     /// What to back up
     #[arg(value_name = "PATH", required_unless_present = "stdin", conflicts_with = "stdin")]
@@ -109,7 +111,11 @@ fn describe(outcome: &BackupOutcome, requests: RequestCounts) -> String {
             output::bytes(t.stored_bytes),
             output::count(t.new_packs, "pack", "packs"),
         ),
-        format!("time:   {}, {}", output::duration(t.duration_ms), output::count(requests.requests(), "request", "requests")),
+        format!(
+            "time:   {}, {}",
+            output::duration(t.duration_ms),
+            output::count(requests.requests(), "request", "requests")
+        ),
     ];
     let skipped: Vec<_> = outcome.issues.iter().filter(|issue| !issue.code.is_notice()).collect();
     if !skipped.is_empty() {

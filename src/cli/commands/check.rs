@@ -10,8 +10,10 @@ use clap::Args;
 
 /// Check that everything the snapshots need is there and whole
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssb check\n  ssb check --read-data\n  ssb check --read-data-subset 10%\n  ssb check \
-                        --read-data-subset 3/7\n\nWithout --read-data names, sizes and trees are checked; with it, every byte.")]
+#[command(
+    after_help = "Examples:\n  ssb check\n  ssb check --read-data\n  ssb check --read-data-subset 10%\n  ssb check \
+                        --read-data-subset 3/7\n\nWithout --read-data names, sizes and trees are checked; with it, every byte."
+)]
 pub struct CheckArgs {
     /// Read and verify all data
     #[arg(long)]
@@ -22,7 +24,8 @@ pub struct CheckArgs {
 }
 
 fn parse_subset(text: &str) -> Result<ReadData, String> {
-    let wanted = || format!("'{text}' is no subset: give a percentage such as 10%, or n/m such as 3/7 with 1 <= n <= m");
+    let wanted =
+        || format!("'{text}' is no subset: give a percentage such as 10%, or n/m such as 3/7 with 1 <= n <= m");
     if let Some(number) = text.strip_suffix('%') {
         let percent: f64 = number.trim().parse().map_err(|_| wanted())?;
         return if percent > 0.0 && percent <= 100.0 { Ok(ReadData::Percent(percent)) } else { Err(wanted()) };

@@ -1,6 +1,6 @@
 //! `ssb forget`
 
-use super::prune::{PruneArgs, prune_and_show};
+use super::prune::{FENCE_AFTER_HOURS, PruneArgs, prune_and_show};
 use super::snapshots::local_time;
 use crate::cli::args::FilterArgs;
 use crate::cli::context::{Context, tags};
@@ -15,10 +15,12 @@ use serde::Serialize;
 
 /// Remove snapshots by retention rules, or by id
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssb forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune\n  ssb forget \
+#[command(
+    after_help = "Examples:\n  ssb forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune\n  ssb forget \
                         --keep-within 30d --dry-run\n  ssb forget 3f2a91c0\n\nThe rules are applied to each group of snapshots on its own. \
                         A snapshot stays if any rule keeps it.\nSpans are written as 2y5m7d3h (years, months, days, hours; also w for \
-                        weeks).\nSpace is freed by pruning.")]
+                        weeks).\nSpace is freed by pruning."
+)]
 pub struct ForgetArgs {
     /// Remove exactly these snapshots
     #[arg(value_name = "SNAPSHOT", conflicts_with = "rules")]
@@ -136,7 +138,8 @@ pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     }
     let mut summary = None;
     if args.prune && !args.dry_run {
-        let prune_args = PruneArgs { dry_run: false, max_unused: args.prune_args.max_unused };
+        let prune_args =
+            PruneArgs { dry_run: false, max_unused: args.prune_args.max_unused, fence_after: FENCE_AFTER_HOURS };
         summary = Some(prune_and_show(context, &repo, prune_args)?);
     }
     context.observer.finish();
@@ -155,7 +158,8 @@ fn describe(plan: &ForgetPlan, dry_run: bool) -> String {
             .iter()
             .map(|v| {
                 let found = plan.snapshots.iter().find(|s| s.id == v.id);
-                let (time, tags) = found.map_or_else(Default::default, |s| (local_time(s.manifest.time), s.manifest.tags.join(",")));
+                let (time, tags) =
+                    found.map_or_else(Default::default, |s| (local_time(s.manifest.time), s.manifest.tags.join(",")));
                 let reasons: Vec<String> = v.reasons.iter().map(ToString::to_string).collect();
                 let verdict = if v.keep { "keep" } else { "remove" };
                 vec![verdict.to_owned(), v.id.short(), time, tags, reasons.join("; ")]

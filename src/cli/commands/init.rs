@@ -32,7 +32,9 @@ pub fn run(context: &Context, _args: InitArgs) -> Result<u8, CliError> {
         output::json(&Created { id, repository: place })?;
     } else if !context.global.quiet {
         output::line_out(&format!("created repository {} in {place}", &id[..8]))?;
-        output::line_out("Keep the passphrase in a safe place: without it, nothing in the repository can ever be read.")?;
+        output::line_out(
+            "Keep the passphrase in a safe place: without it, nothing in the repository can ever be read.",
+        )?;
     }
     Ok(code::DONE)
 }

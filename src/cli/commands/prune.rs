@@ -6,13 +6,16 @@ use crate::cli::output;
 use crate::ops::prune::{PruneOptions, PruneSummary, run as prune};
 use crate::repo::Repo;
 use clap::Args;
+use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
 
 /// Free the space that no snapshot needs
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n\nSafe beside running backups: while one \
-                        is at work nothing is deleted,\nand a later prune does it.")]
+#[command(
+    after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n\nSafe beside running backups: while one \
+                        is at work nothing is deleted,\nand a later prune does it."
+)]
 pub struct PruneArgs {
     /// Only say what would be freed
     #[arg(long, short = 'n')]
@@ -20,7 +23,13 @@ pub struct PruneArgs {
     /// How much may stay unused in part-used packs, in percent of what is used; less means more rewriting
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
     pub max_unused: f64,
+    /// Take writers for dead that gave no sign of life for so long; one that is not repeats its run
+    #[arg(long, value_name = "HOURS", default_value_t = FENCE_AFTER_HOURS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub fence_after: u32,
 }
+
+/// Heartbeats come every five minutes; what is silent for so long was killed, or sleeps.
+pub const FENCE_AFTER_HOURS: u32 = 6;
 
 pub fn parse_percent(text: &str) -> Result<f64, String> {
     let number: f64 = text.strip_suffix('%').unwrap_or(text).trim().parse().map_err(|_| wanted(text))?;
@@ -50,7 +59,8 @@ pub fn run(context: &Context, args: PruneArgs) -> Result<u8, CliError> {
 
 /// Prunes and, unless JSON is wanted, says what happened.
 pub fn prune_and_show(context: &Context, repo: &Arc<Repo>, args: PruneArgs) -> Result<PruneSummary, CliError> {
-    let options = PruneOptions { max_unused_percent: args.max_unused, dry_run: args.dry_run };
+    let fence_after = SignedDuration::from_hours(args.fence_after.into());
+    let options = PruneOptions { max_unused_percent: args.max_unused, fence_after, dry_run: args.dry_run };
     let summary = prune(repo, options, &context.cancel);
     context.observer.finish();
     let summary = summary?;
@@ -78,8 +88,14 @@ fn describe(s: &PruneSummary, dry_run: bool) -> String {
     }
     lines.push(match &s.deferred {
         Some(why) => format!("deferred: {why}"),
-        None if dry_run => format!("would free {}, leaving {} unused", output::bytes(s.freed_bytes), output::bytes(s.unused_bytes_kept)),
-        None => format!("freed {}, leaving {} unused", output::bytes(s.freed_bytes), output::bytes(s.unused_bytes_kept)),
+        None if dry_run => format!(
+            "would free {}, leaving {} unused",
+            output::bytes(s.freed_bytes),
+            output::bytes(s.unused_bytes_kept)
+        ),
+        None => {
+            format!("freed {}, leaving {} unused", output::bytes(s.freed_bytes), output::bytes(s.unused_bytes_kept))
+        }
     });
     lines.join("\n")
 }

@@ -16,9 +16,11 @@ use std::path::PathBuf;
 
 /// Restore a snapshot, or a part of it, into an empty directory
 #[derive(Args)]
-#[command(after_help = "Examples:\n  ssb restore latest --target /tmp/all\n  ssb restore 3f2a91c0:/etc/nginx --target /tmp/nginx\n  \
+#[command(
+    after_help = "Examples:\n  ssb restore latest --target /tmp/all\n  ssb restore 3f2a91c0:/etc/nginx --target /tmp/nginx\n  \
                         ssb restore latest --target /tmp/conf --include '*.conf'\n\nWithout :PATH the whole path of every file \
-                        is made below the target;\nwith it, the contents of that directory, or that one file.")]
+                        is made below the target;\nwith it, the contents of that directory, or that one file."
+)]
 pub struct RestoreArgs {
     /// 'latest', or an id or its beginning; with :PATH only that directory or file
     #[arg(value_name = "SNAPSHOT[:PATH]")]
@@ -76,7 +78,10 @@ pub fn run(context: &Context, args: RestoreArgs) -> Result<u8, CliError> {
     }
     let holes: Vec<_> = outcome.issues.iter().filter(|issue| issue.code == IssueCode::RestoreHole).collect();
     if !holes.is_empty() && !context.global.json {
-        output::line_out(&format!("{} because the repository is damaged:", output::count(holes.len() as u64, "hole", "holes")))?;
+        output::line_out(&format!(
+            "{} because the repository is damaged:",
+            output::count(holes.len() as u64, "hole", "holes")
+        ))?;
         holes.iter().try_for_each(|hole| output::line_out(&format!("  {hole}")))?;
     }
     let skipped = outcome.issues.iter().any(|issue| issue.code == IssueCode::RestoreSkipped);

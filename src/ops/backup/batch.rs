@@ -165,11 +165,18 @@ fn is_tree_known(context: &Context, content: &Content) -> Result<bool, RepoError
     Ok(known)
 }
 
-/// Reads a file at once and cuts it. One that has grown beyond LARGE_BYTES since it was listed is stored up to there: its
-/// size will not fit at the next run, so it is read again.
+/// Reads a small file at once and cuts it. A large one comes here too, if it has grown since it was listed or if chunks of
+/// it that should be known are not: it is stored on this worker alone, which must not wait for others.
 fn store_small(context: &Context, mut reader: FileReader) -> Result<Stored, LargeError> {
     thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
-    let room = reader.metadata().size.min(LARGE_BYTES) as usize;
+    if reader.metadata().size > LARGE_BYTES {
+        let read = large::store_alone(context, &mut |buffer| reader.read(buffer))?;
+        return Ok(Stored {
+            content: read.content,
+            metadata: Metadata { size: read.size, ..reader.metadata().clone() },
+        });
+    }
+    let room = reader.metadata().size as usize;
     BUFFER.with_borrow_mut(|buffer| {
         if buffer.len() < room {
             buffer.resize(room, 0);

@@ -49,6 +49,34 @@ pub(super) fn store_stream(context: &Context, read: ReadWindow<'_>) -> Result<Re
     stored
 }
 
+/// The same on the calling thread alone.
+pub(super) fn store_alone(context: &Context, read: ReadWindow<'_>) -> Result<Read, LargeError> {
+    let largest = context.repo.chunker.params().maximum_bytes() as usize;
+    let mut content = ContentBuilder::default();
+    let mut bytes = vec![0; WINDOW_BYTES + largest];
+    let (mut filled, mut size) = (0, 0);
+    loop {
+        let got = read(&mut bytes[filled..]).map_err(LargeError::Read)?;
+        filled += got;
+        size += got as u64;
+        let at_end = filled < bytes.len();
+        let (ranges, cut_to) = cut(context, &bytes[..filled], largest, at_end);
+        for range in ranges {
+            let (id, _) = context.writer.put(ChunkKind::Data, &bytes[range])?;
+            content.push(id, &mut &*context.writer)?;
+        }
+        bytes.copy_within(cut_to..filled, 0);
+        filled -= cut_to;
+        context.observer().add(Counter::BytesDone, got as u64);
+        if context.cancel.is_cancelled() {
+            return Err(RepoError::Interrupted.into());
+        }
+        if at_end {
+            return Ok(Read { content: content.finish(&mut &*context.writer)?, size });
+        }
+    }
+}
+
 type ReadWindow<'a> = &'a mut dyn FnMut(&mut [u8]) -> io::Result<usize>;
 
 fn pump(context: &Context, read: ReadWindow<'_>, in_flight: &mut VecDeque<Window>) -> Result<Read, LargeError> {

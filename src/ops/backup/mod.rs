@@ -87,7 +87,8 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
     let lanes = rayon::current_num_threads();
     let writer_options = WriterOptions { zstd_level: options.zstd_level, lanes, dry_run: options.dry_run };
     let writer = Arc::new(ChunkWriter::start(repo.clone(), view.clone(), writer_options));
-    let (host, tags, program, dry_run) = (options.host.clone(), options.tags.clone(), options.program.clone(), options.dry_run);
+    let (host, tags, program, dry_run) =
+        (options.host.clone(), options.tags.clone(), options.program.clone(), options.dry_run);
     let gathered = gather(repo, &view, &writer, &roots, options, parent.as_ref(), cancel);
     // Whatever happened, what has been stored is listed, so that the next run finds it.
     let written = finish(writer);

@@ -1,6 +1,6 @@
 //! Comparing with the parent snapshot: a merge of two sorted streams.
 
-use crate::repo::tree::{Entry, TreeReader, compare_paths, Path};
+use crate::repo::tree::{Entry, Path, TreeReader, compare_paths};
 use crate::repo::{ChunkReader, Snapshot};
 use crate::source::{FileTime, Found, Metadata};
 use jiff::Timestamp;
@@ -57,4 +57,3 @@ impl<'a> ParentCursor<'a> {
 fn nanoseconds(time: FileTime) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
 }
-

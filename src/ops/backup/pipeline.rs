@@ -220,12 +220,13 @@ pub(super) fn run_stream(
     (uid, gid): (u32, u32),
 ) -> Result<Gathered> {
     context.observer().stage(Stage::BackingUp);
-    let read = large::store_stream(&context, &mut |buffer| read_full(content, buffer)).map_err(|error| match error {
-        large::LargeError::Read(source) => {
-            OpsError::Io { action: "reading", subject: format!("the content of {}", path.display()), source }
-        }
-        large::LargeError::Repo(error) => error.into(),
-    })?;
+    let read =
+        large::store_stream(&context, &mut |buffer| read_full(content, buffer)).map_err(|error| match error {
+            large::LargeError::Read(source) => {
+                OpsError::Io { action: "reading", subject: format!("the content of {}", path.display()), source }
+            }
+            large::LargeError::Repo(error) => error.into(),
+        })?;
     if context.cancel.is_cancelled() {
         return Err(RepoError::Interrupted.into());
     }
@@ -256,7 +257,11 @@ pub(super) fn run_stream(
         let entry = Entry {
             directory: place.directory.into(),
             name: place.name.into(),
-            metadata: if is_file { metadata(Kind::File, 0o600, read.size) } else { metadata(Kind::Directory, 0o700, 0) },
+            metadata: if is_file {
+                metadata(Kind::File, 0o600, read.size)
+            } else {
+                metadata(Kind::Directory, 0o700, 0)
+            },
             content: if is_file { read.content.clone() } else { Content::default() },
             extensions: Vec::new(),
         };

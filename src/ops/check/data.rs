@@ -122,7 +122,9 @@ fn examine(repo: &Repo, name: &str, pack: &PackRecord, bytes: &[u8]) -> Option<V
     }
     match (is_named_rightly, bad.len()) {
         (true, 0) => None,
-        (false, 0) => Some(Verdict { what: "its bytes do not have its name as their hash".to_owned(), chunks: Some(bad) }),
+        (false, 0) => {
+            Some(Verdict { what: "its bytes do not have its name as their hash".to_owned(), chunks: Some(bad) })
+        }
         (_, n) => Some(Verdict { what: format!("{n} of its {} chunks do not open", listed.len()), chunks: Some(bad) }),
     }
 }

@@ -19,7 +19,7 @@ const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored ag
 pub(super) struct Checked {
     pub chunks: ChunkReader,
     pub snapshots: Vec<Snapshot>,
-    /// Listed packs that are missing or of the wrong size.
+    /// Listed packs that are missing or of the wrong size, also those that were pruned as condemned.
     pub bad_packs: HashSet<PackId>,
 }
 
@@ -38,7 +38,8 @@ pub(super) fn check(
     let bad_packs = check_packs(repo, &view, outcome, damage)?;
     let listing = repo.snapshots()?;
     for (id, error) in &listing.damaged {
-        let next = "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
+        let next =
+            "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
         damage.find(layout::snapshot(id), error.to_string(), next);
     }
     outcome.snapshots = (listing.snapshots.len() + listing.damaged.len()) as u64;
@@ -87,10 +88,14 @@ fn check_packs(
     view.index.each_pack(&mut |pack| {
         listed += 1;
         let size = there.remove(&pack.id);
-        if size == Some(pack.size_bytes) || (size.is_none() && condemned.contains(&pack.id)) {
+        if size == Some(pack.size_bytes) {
             return;
         }
         bad.insert(pack.id);
+        // A prune has deleted it, as it said it would; that is no damage unless something needs it.
+        if size.is_none() && condemned.contains(&pack.id) {
+            return;
+        }
         let what = match size {
             None => "it is missing".to_owned(),
             Some(size) => format!("it has {size} bytes instead of {}", pack.size_bytes),
@@ -114,7 +119,9 @@ impl Visitor for Marks<'_> {
     fn chunk(&mut self, id: &ChunkId) -> Result<()> {
         let view = &self.checked.chunks.view;
         let places = view.locate(id)?;
-        if places.first().is_some_and(|place| self.seen.contains(place.chunk_number())) || self.damage.chunks.contains(id) {
+        if places.first().is_some_and(|place| self.seen.contains(place.chunk_number()))
+            || self.damage.chunks.contains(id)
+        {
             return Ok(());
         }
         for place in &places {
@@ -124,8 +131,8 @@ impl Visitor for Marks<'_> {
                 return Ok(());
             }
         }
-        if places.is_empty() {
-            self.damage.find(format!("chunk {id}"), "no segment lists it", BACK_UP_AGAIN);
+        if places.iter().all(|place| view.is_condemned(place.pack)) {
+            self.damage.find(format!("chunk {id}"), "no segment lists it in a pack that is there", BACK_UP_AGAIN);
         }
         self.damage.chunks.insert(*id);
         Ok(())

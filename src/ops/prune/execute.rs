@@ -1,7 +1,7 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
-use super::plan::{Marks, Plan, mark};
 use super::PruneSummary;
+use super::plan::{Marks, Plan, mark};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
@@ -19,7 +19,13 @@ const LIST_AGE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How often new snapshots may appear between two looks before the deleting is left to a later prune.
 const LOOKS: usize = 10;
 
-pub(super) fn execute(repo: &Arc<Repo>, view: Arc<View>, plan: Plan, cancel: &Cancel) -> Result<PruneSummary> {
+pub(super) fn execute(
+    repo: &Arc<Repo>,
+    view: Arc<View>,
+    plan: Plan,
+    fence_after: SignedDuration,
+    cancel: &Cancel,
+) -> Result<PruneSummary> {
     let Plan { mut summary, marks, copy, condemn, replace, snapshots } = plan;
     // (p2)
     copy_packs(repo, &view, &copy, &marks, cancel)?;
@@ -31,7 +37,7 @@ pub(super) fn execute(repo: &Arc<Repo>, view: Arc<View>, plan: Plan, cancel: &Ca
         repo.put_condemned(condemn)?;
     }
     // (p4)
-    if let Some(reason) = writers_at_work(repo)? {
+    if let Some(reason) = writers_at_work(repo, fence_after)? {
         summary.deferred = Some(reason);
         return Ok(summary);
     }
@@ -60,7 +66,8 @@ fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &
     let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
     let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
     let width = rayon::current_num_threads().min(4);
-    let copied = crate::base::parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
+    let copied =
+        crate::base::parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
     // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
     let finished = writer.finish();
     copied?;
@@ -103,9 +110,19 @@ fn write_segments(repo: &Repo, replace: &[SegmentId], going: &HashSet<PackId>) -
     Ok(())
 }
 
-/// A sentence about the writers that the deleting has to wait for; `None` if there are none.
-fn writers_at_work(repo: &Repo) -> Result<Option<String>> {
-    let sessions = open_sessions(repo)?;
+/// A sentence about the writers that the deleting has to wait for; `None` if there are none. Dead ones are fenced: their
+/// `open` is deleted, which no heartbeat brings back.
+fn writers_at_work(repo: &Repo, fence_after: SignedDuration) -> Result<Option<String>> {
+    let mut sessions = open_sessions(repo)?;
+    if sessions.is_empty() {
+        return Ok(None);
+    }
+    let now = repo.store_time()?;
+    for dead in sessions.extract_if(.., |s| now.duration_since(s.last_sign) > fence_after) {
+        dead.fence(repo)?;
+        let who = dead.describe();
+        repo.note(&format!("{who} gave no sign of life since {} and was taken for dead", dead.last_sign));
+    }
     let Some(first) = sessions.first() else { return Ok(None) };
     let others = if sessions.len() > 1 { format!(" and {} more", sessions.len() - 1) } else { String::new() };
     let who = first.describe();

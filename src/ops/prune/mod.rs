@@ -8,6 +8,7 @@ mod plan;
 use super::error::Result;
 use crate::base::Cancel;
 use crate::repo::Repo;
+use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use std::sync::Arc;
 pub struct PruneOptions {
     /// Unused bytes that may stay in part-used packs, in percent of what stays; rewriting packs costs traffic.
     pub max_unused_percent: f64,
+    /// Writers that gave no sign of life for so long, by the store's clock, are taken for dead. If one is not, it notices,
+    /// withdraws its snapshot and says so.
+    pub fence_after: SignedDuration,
     /// Plan only.
     pub dry_run: bool,
 }
@@ -51,5 +55,5 @@ pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<P
     if options.dry_run {
         return Ok(plan.summary);
     }
-    execute::execute(repo, view, plan, cancel)
+    execute::execute(repo, view, plan, options.fence_after, cancel)
 }

@@ -240,8 +240,7 @@ fn ranges(pieces: &[Piece], gap_bytes: u64) -> impl Iterator<Item = &[Piece]> + 
             let until = from + u64::from(piece.place.sealed_len);
             let is_near = piece.place.pack == first.place.pack && from <= end + gap_bytes;
             // The same chunk again costs nothing, however long the range is.
-            let is_short = until - begin <= RANGE_BYTES || from < end;
-            if !is_near || !is_short {
+            if !is_near || (from >= end && until - begin > RANGE_BYTES) {
                 break;
             }
             end = end.max(until);

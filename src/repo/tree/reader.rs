@@ -1,8 +1,8 @@
 //! Reads a tree front to back, from any place in its order. A node that cannot be read leaves a hole; the rest goes on.
 
+use super::NodeSource;
 use super::entry::{Entry, Path, compare_paths};
 use super::node::{Child, Node, decode};
-use super::NodeSource;
 use crate::base::{ChunkId, text};
 use crate::repo::error::{RepoError, Result};
 use std::cmp::Ordering;
@@ -93,9 +93,9 @@ impl<'a> TreeReader<'a> {
             let first = (child.directory.clone(), child.name.clone());
             let ends_before_start = end.as_ref().is_some_and(|(directory, name)| {
                 let end = Path { directory, name };
-                self.from.as_ref().is_some_and(|(d, n)| {
-                    compare_paths(end, Path { directory: d, name: n }) != Ordering::Greater
-                })
+                self.from
+                    .as_ref()
+                    .is_some_and(|(d, n)| compare_paths(end, Path { directory: d, name: n }) != Ordering::Greater)
             });
             if !ends_before_start {
                 self.stack.push((child, end));

@@ -55,7 +55,8 @@ fn only_the_named_sources_and_their_parents_are_met() {
 fn excluded_directories_are_not_entered() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path());
-    let options = WalkOptions { exclude: Filter::new(&["deep".into(), "*-file".into()]).unwrap(), ..Default::default() };
+    let options =
+        WalkOptions { exclude: Filter::new(&["deep".into(), "*-file".into()]).unwrap(), ..Default::default() };
     let (paths, _) = walk(&[dir.path()], &options);
     assert!(!paths.iter().any(|p| p.contains("deep") || p.contains("-file")));
     assert!(paths.iter().any(|p| p.ends_with("b/0")));
