@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -195,6 +196,28 @@ fn a_conflict_is_settled_by_looking() {
             (other, _) => panic!("{there}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_server_that_refuses_and_hangs_up_before_it_has_read() {
+    // Nobody reads the body, so the answer is lost in the reset of the connection.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut first = [0; 4];
+            let _ = stream.read_exact(&mut first);
+            if &first == b"HEAD" {
+                let _ = stream.read(&mut [0; 65_536]);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\nlast-modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n",
+                );
+            }
+        }
+    });
+    let store = connect(&endpoint, &settings());
+    assert!(!store.put_new("a", Bytes::from(vec![1; 16 << 20])).unwrap());
+    check(store.put("a", Bytes::from(vec![1; 16 << 20])).unwrap_err(), ErrorKind::Unreachable, &[]);
 }
 
 #[test]

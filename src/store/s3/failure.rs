@@ -35,11 +35,13 @@ pub(super) struct Failure {
     /// The server's error code; empty if there was none.
     pub(super) code: String,
     pub(super) message: String,
+    /// There was no connection or it broke, and not for lack of time: an answer may have been lost.
+    pub(super) broke_off: bool,
 }
 
 impl Failure {
     pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, status: 0, code: String::new(), message: message.into() }
+        Self { kind, status: 0, code: String::new(), message: message.into(), broke_off: false }
     }
 
     /// The server does not know this kind of request.
@@ -65,9 +67,10 @@ where
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
             Failure::new(ErrorKind::Unreachable, format!("no connection to {host}: it did not answer in time"))
         }
-        SdkError::DispatchFailure(_) => {
-            Failure::new(ErrorKind::Unreachable, format!("no connection to {host}: {}", root_cause(error)))
-        }
+        SdkError::DispatchFailure(_) => Failure {
+            broke_off: true,
+            ..Failure::new(ErrorKind::Unreachable, format!("no connection to {host}: {}", root_cause(error)))
+        },
         SdkError::ResponseError(failure) => not_understood(failure.raw(), error, host),
         // An answer that reads like success and cannot be read.
         SdkError::ServiceError(failure) if failure.raw().status().is_success() && failure.err().code().is_none() => {
@@ -91,7 +94,7 @@ fn not_understood(answer: &HttpResponse, error: &(dyn Error + 'static), host: &s
     } else {
         (ErrorKind::Transient, format!("the answer of {host} was not understood: {}", root_cause(error)))
     };
-    Failure { kind, status, code: String::new(), message }
+    Failure { status, ..Failure::new(kind, message) }
 }
 
 /// Reads an error that the server has sent, be it for a request or for one object of many.
@@ -150,7 +153,7 @@ pub(super) fn service_failure(status: u16, code: &str, words: &str, region: Opti
         (_, 500..) => (ErrorKind::Transient, format!("{host} failed: {}", with_words(&named, words))),
         _ => (ErrorKind::Permanent, format!("{host} refused the request: {}", with_words(&named, words))),
     };
-    Failure { kind, status, code: code.to_owned(), message }
+    Failure { status, code: code.to_owned(), ..Failure::new(kind, message) }
 }
 
 fn with_words(named: &str, words: &str) -> String {

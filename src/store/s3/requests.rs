@@ -113,6 +113,12 @@ impl Requests {
                 Some(_) => Ok(false),
                 None => Err(Failure { kind: ErrorKind::Transient, ..failure }),
             },
+            // Some servers refuse before they have read the body, and hang up; of that the client sees only a broken
+            // connection, with a large body every time. If the object is there, that was the answer, or ours was lost.
+            Err(failure) if failure.broke_off => match self.head(key).await {
+                Ok(Some(_)) => Ok(false),
+                _ => Err(failure),
+            },
             Err(failure) if failure.is_not_implemented() => {
                 self.no_conditions.store(true, Ordering::Relaxed);
                 self.put(key, body, false).await.map(|()| true)
