@@ -8,7 +8,7 @@ use crate::base::{Cancel, SystemClock, SystemEntropy};
 use crate::ops::snapshots::SnapshotFilter;
 use crate::repo::{Edges, Repo, RepoError};
 use crate::source::Roots;
-use crate::store::{Counters, ErrorKind, Location, OpenOptions, Opened, RequestCounts};
+use crate::store::{Counters, ErrorKind, Location, OpenOptions, Opened, RequestCounts, S3Settings};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -49,7 +49,8 @@ impl Context {
         let mut location = Location::parse(&text)?;
         if let Location::S3(s3) = &mut location {
             s3.region = self.global.s3_region.clone().filter(|r| !r.is_empty());
-            s3.endpoint = self.global.s3_endpoint.clone().filter(|e| !e.is_empty());
+            let for_all_tools = || variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
+            s3.endpoint = self.global.s3_endpoint.clone().filter(|e| !e.is_empty()).or_else(for_all_tools);
             s3.path_style = self.global.s3_path_style;
         }
         Ok(location)
@@ -57,7 +58,8 @@ impl Context {
 
     pub fn open_store(&self, create: bool) -> Result<Arc<dyn crate::store::ObjectStore>, CliError> {
         let location = self.location()?;
-        let options = OpenOptions { create, cancel: self.cancel.clone(), ..OpenOptions::default() };
+        let s3 = S3Settings { ca_file: variable("AWS_CA_BUNDLE").map(PathBuf::from), ..S3Settings::default() };
+        let options = OpenOptions { create, s3, cancel: self.cancel.clone(), ..OpenOptions::default() };
         let Opened { store, counters } = crate::store::open(&location, &options).map_err(|error| match error.kind {
             ErrorKind::NoBucket if !create && matches!(location, Location::Directory(_)) => {
                 CliError::from(RepoError::NoRepository { place: error.store })

@@ -1,7 +1,7 @@
 //! The RocksDB index against the plain model, under random absorbing, retiring and reopening.
 
 use super::*;
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use std::collections::BTreeSet;
 
 fn pack(n: u8, chunks: &[u8]) -> PackListing {

@@ -1,8 +1,6 @@
+//! The bucket's contents as types, and the order in which they may change. It has no use cases of its own: those are in
+//! [`crate::ops`]. What follows is the format's own page.
 #![doc = include_str!("FORMAT.md")]
-//!
-//! ---
-//! This module is the bucket's contents as types, and the order in which they may change. It has no use cases of its own:
-//! those are in [`crate::ops`].
 
 pub mod cache;
 pub mod codec;

@@ -1,8 +1,10 @@
+//! The tree against plain lists of entries: order, round trips, holes, stability under change.
+
 use super::*;
 use crate::crypto::{MasterKeys, SecretKey};
 use crate::repo::error::RepoError;
 use crate::source::{FileTime, Kind, Metadata};
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Default)]

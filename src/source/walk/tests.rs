@@ -1,3 +1,5 @@
+//! The order of the walk, and what it leaves out.
+
 use super::*;
 use std::fs;
 use std::path::Path;

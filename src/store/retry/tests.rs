@@ -1,3 +1,5 @@
+//! Which failures are tried again, how often, and what becomes of lost answers.
+
 use super::*;
 use crate::store::{Call, Fault, FaultStore, MemoryStore, Operation, list_all};
 use std::sync::Mutex;

@@ -42,7 +42,7 @@ pub(super) async fn connect(location: &S3Location, settings: &S3Settings) -> Res
 
 async fn find_all(location: &S3Location, settings: &S3Settings) -> Result<(Client, Place), Failure> {
     let http = http_client(settings)?;
-    let endpoint = configured_endpoint(location);
+    let endpoint = location.endpoint.clone();
     let region = find_region(location, settings, endpoint.is_some()).await;
     let provider = credentials_provider(settings, &region).await;
     let found = provider.provide_credentials().await.map_err(|e| credentials_failure(&e))?;
@@ -76,12 +76,6 @@ async fn find_all(location: &S3Location, settings: &S3Settings) -> Result<(Clien
         access_key_id: found.access_key_id().to_owned(),
     };
     Ok((Client::from_conf(config.build()), place))
-}
-
-/// The endpoint that the location or the environment names.
-fn configured_endpoint(location: &S3Location) -> Option<String> {
-    let from_env = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    location.endpoint.clone().or_else(|| from_env("AWS_ENDPOINT_URL_S3")).or_else(|| from_env("AWS_ENDPOINT_URL"))
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), Failure> {
@@ -162,8 +156,7 @@ fn credentials_failure(error: &CredentialsError) -> Failure {
 /// The client's own HTTP stack with the system's authorities, those of the CA file, and the proxies of the environment.
 fn http_client(settings: &S3Settings) -> Result<SharedHttpClient, Failure> {
     let mut trust = TrustStore::default();
-    let from_env = || std::env::var_os("AWS_CA_BUNDLE").filter(|value| !value.is_empty()).map(Into::into);
-    if let Some(path) = settings.ca_file.clone().or_else(from_env) {
+    if let Some(path) = &settings.ca_file {
         let pem = std::fs::read(&path).map_err(|e| {
             Failure::new(ErrorKind::Permanent, format!("the CA file '{}' cannot be read: {e}", path.display()))
         })?;

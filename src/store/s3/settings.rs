@@ -45,7 +45,7 @@ pub struct S3Settings {
     pub profile: Option<String>,
     /// `None`: as AWS tools look for them (environment, profile, web identity, container, instance).
     pub credentials: Option<StaticCredentials>,
-    /// PEM file with authorities to trust beside the system's; `None`: `AWS_CA_BUNDLE` if that is set.
+    /// PEM file with authorities to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     /// For one TCP and TLS connection.
     pub connect_timeout: Duration,
