@@ -51,6 +51,7 @@ TOOLS = {
         init=[["init"]],
         backup=[["backup", "{src}"]],
         restore=[["restore", "latest", "{out}"]],
+        sparse="--sparse=by-content",
         check=[["check", "--read-data"]],
         # Without --instant-delete rustic only marks packs, and a later run frees them.
         prune=[["forget", "--keep-last", "1", "--prune", "--max-unused", "0", "--instant-delete"]]),
