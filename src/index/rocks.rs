@@ -34,6 +34,9 @@ const WRITE_BUFFER_BYTES: usize = 16 << 20;
 /// Chunks per write batch while absorbing.
 const BATCH_CHUNKS: usize = 4096;
 
+/// Key and value.
+type Row = (Box<[u8]>, Box<[u8]>);
+
 /// An index on disk, held by this process alone.
 pub struct RocksIndex {
     db: DB,
@@ -117,11 +120,7 @@ impl RocksIndex {
     }
 
     /// All rows of a family; a missing family gives none, which a freshly opened one never is.
-    fn each(
-        &self,
-        family: &'static str,
-        from: IteratorMode<'_>,
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>)>> + '_ {
+    fn each(&self, family: &'static str, from: IteratorMode<'_>) -> impl Iterator<Item = Result<Row>> + '_ {
         let rows = self.db.cf_handle(family).map(|cf| self.db.iterator_cf(cf, from));
         rows.into_iter().flatten().map(|row| row.map_err(|e| self.error(e)))
     }

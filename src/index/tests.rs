@@ -35,8 +35,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The packs that each chunk lies in, all packs, all segments.
+type Picture = (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>);
+
 /// What a user can see, without local numbers.
-fn picture(index: &dyn Index) -> (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>) {
+fn picture(index: &dyn Index) -> Picture {
     let chunks = (0..=255u8).map(|c| {
         let found = index.locate(&ChunkId::from_bytes([c; 32])).unwrap();
         let packs = found.iter().map(|l| *index.pack(l.pack).unwrap().unwrap().id.as_bytes()).collect();

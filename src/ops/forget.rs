@@ -5,6 +5,7 @@ use super::retention::{Candidate, Facts, GroupBy, Keep, Verdict, decide, group, 
 use super::snapshots::SnapshotFilter;
 use crate::base::SnapshotId;
 use crate::repo::{Listing, Repo, Snapshot};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -12,12 +13,16 @@ use serde::Serialize;
 pub enum Which {
     /// Exactly these; prefixes of ids, or `latest`.
     Ids(Vec<String>),
-    Rules {
-        keep: Keep,
-        group_by: GroupBy,
-        filter: SnapshotFilter,
-        zone: TimeZone,
-    },
+    Rules(Box<Rules>),
+}
+
+/// Retention rules, and what they apply to.
+pub struct Rules {
+    pub keep: Keep,
+    pub group_by: GroupBy,
+    pub filter: SnapshotFilter,
+    /// Whose calendar counts days, weeks and months.
+    pub zone: TimeZone,
 }
 
 /// The verdicts on one group.
@@ -42,39 +47,38 @@ pub fn plan(repo: &Repo, which: Which) -> Result<ForgetPlan> {
     let listing = repo.snapshots()?;
     match which {
         Which::Ids(wanted) => plan_ids(listing, &wanted),
-        Which::Rules { keep, .. } if keep.is_empty() => Err(OpsError::Usage(
+        Which::Rules(rules) => plan_rules(listing, &rules, repo.edges.clock.now()),
+    }
+}
+
+fn plan_rules(listing: Listing, rules: &Rules, now: Timestamp) -> Result<ForgetPlan> {
+    if rules.keep.is_empty() {
+        return Err(OpsError::Usage(
             "no rule says what to keep; give at least one of --keep-last, --keep-daily, --keep-within, ... or snapshot ids"
                 .to_owned(),
-        )),
-        Which::Rules { keep, group_by, filter, zone } => {
-            let now = repo.edges.clock.now();
-            let mut plan = ForgetPlan::default();
-            let snapshots: Vec<Snapshot> = listing.snapshots.into_iter().filter(|s| filter.accepts(s)).collect();
-            let key = |s: &&Snapshot| {
-                let m = &s.manifest;
-                group_by.key(Facts { host: &m.host, paths: &m.sources, tags: &m.tags })
-            };
-            for (key, members) in group(&snapshots, key) {
-                let candidate = |s: &&Snapshot| Candidate {
-                    id: s.id,
-                    time: s.manifest.time,
-                    tags: s.manifest.tags.clone(),
-                };
-                let candidates: Vec<Candidate> = members.iter().map(candidate).collect();
-                let verdicts = decide(&candidates, &keep, &zone, now);
-                if removes_all(&verdicts) {
-                    return Err(OpsError::Usage(format!(
-                        "the rules keep no snapshot of {key}; nothing was removed, give a rule that keeps at least one, or name \
-                         the snapshots by their ids"
-                    )));
-                }
-                plan.remove.extend(verdicts.iter().filter(|v| !v.keep).map(|v| v.id));
-                plan.groups.push(GroupPlan { group: key.to_string(), verdicts });
-            }
-            plan.snapshots = snapshots;
-            Ok(plan)
-        }
+        ));
     }
+    let mut plan = ForgetPlan::default();
+    let snapshots: Vec<Snapshot> = listing.snapshots.into_iter().filter(|s| rules.filter.accepts(s)).collect();
+    let key = |s: &&Snapshot| {
+        let m = &s.manifest;
+        rules.group_by.key(Facts { host: &m.host, paths: &m.sources, tags: &m.tags })
+    };
+    for (key, members) in group(&snapshots, key) {
+        let candidate = |s: &&Snapshot| Candidate { id: s.id, time: s.manifest.time, tags: s.manifest.tags.clone() };
+        let candidates: Vec<Candidate> = members.iter().map(candidate).collect();
+        let verdicts = decide(&candidates, &rules.keep, &rules.zone, now);
+        if removes_all(&verdicts) {
+            return Err(OpsError::Usage(format!(
+                "the rules keep no snapshot of {key}; nothing was removed, give a rule that keeps at least one, or name the \
+                 snapshots by their ids"
+            )));
+        }
+        plan.remove.extend(verdicts.iter().filter(|v| !v.keep).map(|v| v.id));
+        plan.groups.push(GroupPlan { group: key.to_string(), verdicts });
+    }
+    plan.snapshots = snapshots;
+    Ok(plan)
 }
 
 fn plan_ids(listing: Listing, wanted: &[String]) -> Result<ForgetPlan> {

@@ -57,7 +57,7 @@ impl ChunkReader {
     fn read_at(&self, id: &ChunkId, place: &Location) -> Result<Vec<u8>> {
         let pack = self.pack(place.pack)?;
         let mut sealed = match pack.kind {
-            ChunkKind::Tree if !self.repo.store.is_local() => self.from_tree_pack(&pack, place)?,
+            ChunkKind::Tree if !self.repo.store.is_local() => self.sealed_in_tree_pack(&pack, place)?,
             _ => self.fetch(&pack.id, place.offset.into(), place.sealed_len.into())?.into(),
         };
         self.open_chunk(&pack, id, place, &mut sealed)
@@ -98,7 +98,7 @@ impl ChunkReader {
         Ok(pack)
     }
 
-    fn from_tree_pack(&self, pack: &OpenPack, place: &Location) -> Result<Vec<u8>> {
+    fn sealed_in_tree_pack(&self, pack: &OpenPack, place: &Location) -> Result<Vec<u8>> {
         let bytes = self.tree_pack(&pack.id)?;
         let (from, len) = (place.offset as usize, place.sealed_len as usize);
         let range = bytes.get(from..from + len);

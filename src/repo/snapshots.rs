@@ -41,7 +41,7 @@ impl Repo {
             Ok(())
         })?;
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        found.snapshots.sort_by(|a, b| (a.manifest.time, a.id).cmp(&(b.manifest.time, b.id)));
+        found.snapshots.sort_by_key(|s| (s.manifest.time, s.id));
         found.damaged.sort_by_key(|(id, _)| *id);
         let keep: HashSet<String> = ids.iter().map(ToString::to_string).collect();
         self.cache.retain(CacheKind::Snapshots, &keep);

@@ -95,12 +95,12 @@ impl Metadata {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: FileTime { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
-            ctime: FileTime { seconds: stat.st_ctime as i64, nanoseconds: stat.st_ctime_nsec as u32 },
-            inode: stat.st_ino as u64,
+            mtime: FileTime { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 },
+            ctime: FileTime { seconds: stat.st_ctime, nanoseconds: stat.st_ctime_nsec as u32 },
+            inode: stat.st_ino,
             size,
             sparse: (stat.st_blocks as u64).saturating_mul(512) < size,
-            rdev: if is_device { stat.st_rdev as u64 } else { 0 },
+            rdev: if is_device { device_number(stat.st_rdev) } else { 0 },
             target: Vec::new(),
         }
     }
@@ -114,4 +114,9 @@ impl Metadata {
             && self.ctime == before.ctime
             && self.inode == before.inode
     }
+}
+
+/// Device numbers have another type on every system.
+pub(super) fn device_number(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or_default()
 }

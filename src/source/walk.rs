@@ -1,6 +1,7 @@
 //! Walks the sources in the archive's order: all entries of a directory by name, then each of its sub-directories in
 //! the same way. Holds the names of one directory per level, nothing more. Reads no file contents.
 
+use super::metadata::device_number;
 use super::roots::{Node, Roots};
 use super::{Filter, Kind, Metadata};
 use crate::base::{Cancel, Issue, IssueCode, text};
@@ -164,7 +165,7 @@ impl<'a> Walker<'a> {
                 (self.issue)(Issue::new(code, text::escape(full), what, next));
             }
         }
-        Some((metadata, stat.st_dev as u64))
+        Some((metadata, device_number(stat.st_dev)))
     }
 
     /// Whether a directory below `node` lies on another file system that is not to be entered.
@@ -184,7 +185,7 @@ impl<'a> Walker<'a> {
 }
 
 fn device_of(handle: &OwnedFd) -> Option<u64> {
-    rustix::fs::fstat(handle).ok().map(|stat| stat.st_dev as u64)
+    rustix::fs::fstat(handle).ok().map(|stat| device_number(stat.st_dev))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::cli::args::FilterArgs;
 use crate::cli::context::{Context, tags};
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
-use crate::ops::forget::{ForgetPlan, Which, execute, plan};
+use crate::ops::forget::{ForgetPlan, Rules, Which, execute, plan};
 use crate::ops::prune::PruneSummary;
 use crate::ops::retention::{Count, GroupBy, Keep, Span};
 use clap::Args;
@@ -26,7 +26,7 @@ pub struct ForgetArgs {
     #[arg(value_name = "SNAPSHOT", conflicts_with = "rules")]
     ids: Vec<String>,
     #[command(flatten)]
-    rules: Rules,
+    rules: RuleArgs,
     /// Group snapshots by these facts before the rules are applied: host, paths, tags, or '' for none
     #[arg(long, value_name = "FACTS", default_value = "host,paths")]
     group_by: GroupBy,
@@ -51,7 +51,7 @@ struct PruneOptionsArgs {
 
 #[derive(Args)]
 #[group(id = "rules", multiple = true)]
-struct Rules {
+struct RuleArgs {
     /// Keep the newest N snapshots ('unlimited' for all)
     #[arg(long, value_name = "N")]
     keep_last: Option<Count>,
@@ -93,8 +93,8 @@ struct Rules {
     keep_tag: Vec<String>,
 }
 
-impl From<Rules> for Keep {
-    fn from(r: Rules) -> Self {
+impl From<RuleArgs> for Keep {
+    fn from(r: RuleArgs) -> Self {
         Self {
             last: r.keep_last,
             hourly: r.keep_hourly,
@@ -124,7 +124,8 @@ struct Shown<'a> {
 pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     let which = if args.ids.is_empty() {
         let filter = context.filter(&args.filter)?;
-        Which::Rules { keep: args.rules.into(), group_by: args.group_by, filter, zone: TimeZone::system() }
+        let (keep, group_by) = (args.rules.into(), args.group_by);
+        Which::Rules(Box::new(Rules { keep, group_by, filter, zone: TimeZone::system() }))
     } else {
         Which::Ids(args.ids)
     };

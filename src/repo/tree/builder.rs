@@ -1,6 +1,6 @@
 //! Writes a tree from entries that come in order. Holds one leaf and one inner node per level.
 
-use super::entry::{Entry, compare_paths};
+use super::entry::{Entry, Place, compare_paths};
 use super::node::{Child, LeafWriter, encode_inner};
 use super::{NodeSink, Path};
 use crate::base::ChunkId;
@@ -21,7 +21,7 @@ pub struct TreeBuilder<'a> {
     keys: &'a MasterKeys,
     leaf: LeafWriter,
     levels: Vec<Vec<Child>>,
-    last: Option<(Arc<[u8]>, Box<[u8]>)>,
+    last: Option<Place>,
 }
 
 impl<'a> TreeBuilder<'a> {

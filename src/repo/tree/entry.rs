@@ -44,6 +44,9 @@ impl Entry {
     }
 }
 
+/// Directory and name of an entry, kept.
+pub(super) type Place = (Arc<[u8]>, Box<[u8]>);
+
 /// A place in the order of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<'a> {

@@ -1,6 +1,6 @@
 //! Leaves and inner nodes: bytes to entries or children, and back.
 
-use super::entry::{self, Entry, Path};
+use super::entry::{self, Entry, Path, Place};
 use crate::base::ChunkId;
 use crate::repo::codec::{Cursor, DecodeError, Result, put_bytes, put_varint};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct LeafWriter {
     ids: Vec<u8>,
     inode: u64,
     entries: usize,
-    first: Option<(Arc<[u8]>, Box<[u8]>)>,
+    first: Option<Place>,
 }
 
 impl LeafWriter {
@@ -74,7 +74,7 @@ impl LeafWriter {
     }
 
     /// The encoded leaf and the place of its first entry; the writer is empty afterwards.
-    pub fn finish(&mut self) -> (Vec<u8>, Option<(Arc<[u8]>, Box<[u8]>)>) {
+    pub fn finish(&mut self) -> (Vec<u8>, Option<Place>) {
         self.end_run();
         let done = std::mem::take(self);
         let mut out = Vec::with_capacity(done.size_bytes() + 8);

@@ -1,7 +1,7 @@
 //! Reads a tree front to back, from any place in its order. A node that cannot be read leaves a hole; the rest goes on.
 
 use super::NodeSource;
-use super::entry::{Entry, Path, compare_paths};
+use super::entry::{Entry, Path, Place, compare_paths};
 use super::node::{Child, Node, decode};
 use crate::base::{ChunkId, text};
 use crate::repo::error::{RepoError, Result};
@@ -19,7 +19,7 @@ pub struct Hole {
 }
 
 /// Where a node's range ends: the first path of what follows.
-type End = Option<(Arc<[u8]>, Box<[u8]>)>;
+type End = Option<Place>;
 
 /// A cursor over the entries of a tree; holds one node per level.
 pub struct TreeReader<'a> {

@@ -157,7 +157,7 @@ fn credentials_failure(error: &CredentialsError) -> Failure {
 fn http_client(settings: &S3Settings) -> Result<SharedHttpClient, Failure> {
     let mut trust = TrustStore::default();
     if let Some(path) = &settings.ca_file {
-        let pem = std::fs::read(&path).map_err(|e| {
+        let pem = std::fs::read(path).map_err(|e| {
             Failure::new(ErrorKind::Permanent, format!("the CA file '{}' cannot be read: {e}", path.display()))
         })?;
         trust.add_pem_certificate(pem);
