@@ -24,14 +24,16 @@ has() {
 }
 
 # Prints the newest librocksdb.a that a finished build left in PROFILE's folder, if it is of the version in Cargo.lock
-# and has both compressions in it. A build that was cut short leaves no `output` newer than its archive.
+# and has both compressions in it. Cargo writes `root-output` when a build script is done: one that was cut short leaves
+# none that is as new as its archive.
 rocksdb_archive() { # PROFILE
-    local version archive output newest=
+    local version archive build newest=
     version=$(sed -n '/^name = "librocksdb-sys"$/{n;s/^version = "\(.*\)"$/\1/p;}' "$root/Cargo.lock")
     for archive in "$target_dir/$1"/build/librocksdb-sys-*/out/librocksdb.a; do
-        output=${archive%/out/librocksdb.a}/output
-        if [ -f "$archive" ] && [ -f "$output" ] && [ ! "$archive" -nt "$output" ] && [ "$archive" -nt "$newest" ] &&
-            grep -qF "/librocksdb-sys-$version" "$output" &&
+        build=${archive%/out/librocksdb.a}
+        if [ -f "$archive" ] && [ -f "$build/root-output" ] && [ ! "$archive" -nt "$build/root-output" ] &&
+            { [ -z "$newest" ] || [ "$archive" -nt "$newest" ]; } &&
+            grep -qF "/librocksdb-sys-$version" "$build/output" &&
             grep -q ZSTD_compress "$archive" && grep -q LZ4_compress "$archive"; then
             newest=$archive
         fi
