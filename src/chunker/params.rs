@@ -52,15 +52,20 @@ impl ChunkerParams {
         self.average
     }
 
+    /// What noise is cut towards: twice the average.
+    pub fn noise_average_bytes(&self) -> u32 {
+        (2 * self.average).min(self.maximum)
+    }
+
     pub fn maximum_bytes(&self) -> u32 {
         self.maximum
     }
 }
 
 impl Default for ChunkerParams {
-    /// 256 KiB, 1 MiB, 4 MiB.
+    /// 256 KiB, 512 KiB, 4 MiB.
     fn default() -> Self {
-        Self { minimum: 256 << 10, average: 1 << 20, maximum: 4 << 20 }
+        Self { minimum: 256 << 10, average: 512 << 10, maximum: 4 << 20 }
     }
 }
 

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 /// What to forget.
 pub enum Which {
-    /// Exactly these; prefixes of ids, or `latest`.
-    Ids(Vec<String>),
+    /// Exactly these; prefixes of ids, or `latest`, the newest that the filter accepts.
+    Ids(Vec<String>, SnapshotFilter),
     Rules(Box<Rules>),
 }
 
@@ -46,7 +46,7 @@ pub struct ForgetPlan {
 pub fn plan(repo: &Repo, which: Which) -> Result<ForgetPlan> {
     let listing = repo.snapshots()?;
     match which {
-        Which::Ids(wanted) => plan_ids(listing, &wanted),
+        Which::Ids(wanted, filter) => plan_ids(listing, &wanted, &filter),
         Which::Rules(rules) => plan_rules(listing, &rules, repo.edges.clock.now()),
     }
 }
@@ -81,7 +81,7 @@ fn plan_rules(listing: Listing, rules: &Rules, now: Timestamp) -> Result<ForgetP
     Ok(plan)
 }
 
-fn plan_ids(listing: Listing, wanted: &[String]) -> Result<ForgetPlan> {
+fn plan_ids(listing: Listing, wanted: &[String], filter: &SnapshotFilter) -> Result<ForgetPlan> {
     let mut plan = ForgetPlan::default();
     for text in wanted {
         // A damaged snapshot can be forgotten too, but only by its whole id.
@@ -90,7 +90,7 @@ fn plan_ids(listing: Listing, wanted: &[String]) -> Result<ForgetPlan> {
             Some(id) => id,
             None => {
                 let sound = Listing { snapshots: listing.snapshots.clone(), damaged: Vec::new() };
-                let snapshot = sound.resolve(text, |_| true)?;
+                let snapshot = sound.resolve(text, |s| filter.accepts(s))?;
                 let id = snapshot.id;
                 plan.snapshots.push(snapshot);
                 id

@@ -115,7 +115,7 @@ impl OpenSession {
     pub fn describe(&self) -> String {
         match &self.info {
             Some(i) => format!("{} by {} on {} (process {}, since {})", i.command, i.user, i.host, i.pid, i.started),
-            None => format!("session {} whose object is damaged", self.id),
+            None => format!("the damaged object {}", layout::session_open(&self.id)),
         }
     }
 }

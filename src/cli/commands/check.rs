@@ -69,7 +69,12 @@ fn describe(outcome: &CheckOutcome) -> String {
     )];
     if outcome.packs_unlisted > 0 {
         let packs = output::count(outcome.packs_unlisted, "pack is", "packs are");
-        lines.push(format!("{packs} in no segment, left by an interrupted run; harmless, the next prune frees them"));
+        let why = if outcome.findings.is_empty() {
+            "left by an interrupted run or written by one that is at work; the next prune frees what nothing needs"
+        } else {
+            "which may be because of the damage below; do not prune before that is mended"
+        };
+        lines.push(format!("{packs} in no segment, {why}"));
     }
     if outcome.findings.is_empty() {
         lines.push("no damage was found".to_owned());

@@ -122,12 +122,12 @@ struct Shown<'a> {
 }
 
 pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
+    let filter = context.filter(&args.filter)?;
     let which = if args.ids.is_empty() {
-        let filter = context.filter(&args.filter)?;
         let (keep, group_by) = (args.rules.into(), args.group_by);
         Which::Rules(Box::new(Rules { keep, group_by, filter, zone: TimeZone::system() }))
     } else {
-        Which::Ids(args.ids)
+        Which::Ids(args.ids, filter)
     };
     let repo = context.open_repo()?;
     let plan = plan(&repo, which)?;
