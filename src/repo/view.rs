@@ -63,16 +63,13 @@ impl View {
         self.condemned_ids.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds packs to the condemned of this view.
-    pub fn condemn(&self, packs: &[PackId]) -> Result<()> {
-        let mut ids = self.condemned_ids.write().unwrap_or_else(PoisonError::into_inner);
-        let mut numbers = self.condemned.write().unwrap_or_else(PoisonError::into_inner);
-        for pack in packs {
-            ids.insert(*pack);
-            if let Some(number) = self.index.pack_number(pack)? {
-                numbers.insert(number);
-            }
+    /// Finds the numbers of the condemned packs, once the index knows all packs.
+    fn number_condemned(&self) -> Result<()> {
+        let mut numbers = RoaringTreemap::new();
+        for pack in self.condemned_ids.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            numbers.extend(self.index.pack_number(pack)?);
         }
+        *self.condemned.write().unwrap_or_else(PoisonError::into_inner) = numbers;
         Ok(())
     }
 
@@ -100,8 +97,10 @@ impl Repo {
     /// Takes in what has come and gone since `view` was synced.
     pub fn refresh(&self, view: &View, cancel: &Cancel) -> Result<()> {
         view.damaged.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.sync_segments(view, cancel)?;
+        // (w2) Lists first: one that is removed while the segments are read has still been seen.
         self.sync_lists(view)?;
+        self.sync_segments(view, cancel)?;
+        view.number_condemned()?;
         for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let next = "the run goes on without it; run 'ssb check'";
             let issue = Issue::new(IssueCode::DamagedObject, object.clone(), error.to_string(), next);
@@ -160,7 +159,8 @@ impl Repo {
             if !vanished.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 return Ok(());
             }
-            view.damaged.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let mut damaged = view.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            damaged.retain(|(object, _)| !object.starts_with(layout::SEGMENTS));
         }
         Err(RepoError::Missing { object: "a segment that is listed again and again".to_owned() })
     }
@@ -207,7 +207,7 @@ impl Repo {
             names.insert(name.to_owned());
             match self.read_list(&object.key, name) {
                 Ok(list) => {
-                    view.condemn(&list.packs)?;
+                    view.condemned_ids.write().unwrap_or_else(PoisonError::into_inner).extend(&list.packs);
                     lists.push(StoredList { key: object.key, written: object.modified, packs: list.packs });
                 }
                 Err(RepoError::Missing { .. }) => {}

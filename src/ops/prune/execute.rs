@@ -14,8 +14,10 @@ use std::sync::{Arc, PoisonError};
 
 /// Packs per consolidated segment.
 const SEGMENT_PACKS: usize = 2048;
-/// How long a list is remembered after it was written.
+/// How long a list is remembered after its packs are gone.
 const LIST_AGE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// A list this young counts as written when its packs went.
+const LIST_FRESH: SignedDuration = SignedDuration::from_hours(24);
 /// How often new snapshots may appear between two looks before the deleting is left to a later prune.
 const LOOKS: usize = 10;
 
@@ -167,20 +169,27 @@ fn delete(repo: &Repo, view: &View, replace: &[SegmentId]) -> Result<()> {
     let segments: Vec<String> = replace.iter().map(layout::segment).collect();
     repo.store.delete_many(&segments)?;
     let condemned = view.condemned_ids();
-    let mut packs = Vec::new();
+    let mut there = HashSet::new();
     let mut newest = Timestamp::MIN;
     for object in list_all(&*repo.store, layout::PACKS)? {
         newest = newest.max(object.modified);
-        if layout::parse_pack(&object.key).is_some_and(|id| condemned.contains(&id)) {
-            packs.push(object.key);
-        }
+        there.extend(layout::parse_pack(&object.key).filter(|id| condemned.contains(id)));
     }
+    let packs: Vec<String> = there.iter().map(layout::pack).collect();
     repo.store.delete_many(&packs)?;
     let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
     // The store's clock shows in what it wrote last.
     let now = lists.iter().map(|list| list.written).max().unwrap_or(newest).max(newest);
-    let old = lists.iter().filter(|list| now.duration_since(list.written) > LIST_AGE);
-    let old: Vec<String> = old.map(|list| list.key.clone()).collect();
+    let mut old = Vec::new();
+    for list in lists.iter().filter(|list| now.duration_since(list.written) > LIST_FRESH) {
+        if list.packs.iter().any(|pack| there.contains(pack)) {
+            // Its time counts from when its packs are gone, which is now: the same bytes, written again.
+            let bytes = repo.store.get(&list.key)?;
+            repo.store.put(&list.key, bytes)?;
+        } else if now.duration_since(list.written) > LIST_AGE {
+            old.push(list.key.clone());
+        }
+    }
     repo.store.delete_many(&old)?;
     Ok(())
 }
