@@ -227,6 +227,10 @@ impl Index for RocksIndex {
             let located = pack.chunks.iter().enumerate();
             places.extend(located.map(|(ordinal, c)| (c.id, encode_location(&Location::of(number, ordinal, c)))));
         }
+        // Before anything is written under the new numbers: what a crash leaves behind of them is never taken for others'.
+        let mut reserved = WriteBatch::default();
+        reserved.put_cf(numbers, END, number_key(*end));
+        self.write(reserved)?;
         // Sorted batches cost the least in the memtable and in compaction.
         places.sort_unstable_by_key(|(id, _)| *id);
         for run in places.chunks(BATCH_CHUNKS) {
@@ -237,7 +241,6 @@ impl Index for RocksIndex {
         let mut bitmap = Vec::with_capacity(listed.serialized_size());
         listed.serialize_into(&mut bitmap).map_err(|e| self.error(e))?;
         batch.put_cf(segments, segment.as_bytes(), bitmap);
-        batch.put_cf(numbers, END, number_key(*end));
         self.write(batch)?;
         *self.live.write().unwrap_or_else(PoisonError::into_inner) |= listed;
         Ok(())

@@ -67,7 +67,9 @@ impl Repo {
         let slot = Slot::create(&keys, &stored, passphrase, kdf, maker, &*edges.entropy)?;
         let slot_key = layout::slot(&hex::encode(random::<16>(&*edges.entropy)));
         store.put_new(&slot_key, slot.encode()?.into())?;
-        if !store.put_new(layout::CONFIG, stored.encode().into_bytes().into())? {
+        let text = stored.encode().into_bytes();
+        // One that is there already may still be this one: a write whose answer was lost is tried again.
+        if !store.put_new(layout::CONFIG, text.clone().into())? && store.get(layout::CONFIG)? != text {
             store.delete(&slot_key)?;
             return Err(exists());
         }

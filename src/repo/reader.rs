@@ -8,18 +8,23 @@ use super::open::Repo;
 use super::pack::{ChunkKind, open_packed, unpack};
 use super::tree::NodeSource;
 use super::view::View;
-use crate::base::{ChunkId, PackId};
+use crate::base::{Cancel, ChunkId, PackId};
 use crate::crypto::Sealer;
 use crate::index::{Location, PackNumber};
 use crate::store::{ErrorKind, StoreError};
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Tree packs that are held in memory at a time.
 const TREE_PACKS_HELD: usize = 4;
 /// Unwrapped pack keys that are held at a time.
 const OPEN_PACKS_HELD: usize = 4096;
+
+/// How often the index is synced again for what is missing: beyond that it is damage and not a prune.
+const MOST_VANISHED: usize = 16;
+/// Begins the name of a chunk that no pack lists: no sync brings it back.
+const UNLISTED: &str = "chunk ";
 
 /// A pack whose key has been unwrapped.
 pub struct OpenPack {
@@ -34,16 +39,34 @@ pub struct ChunkReader {
     pub view: Arc<View>,
     packs: Mutex<HashMap<PackNumber, Arc<OpenPack>>>,
     tree_packs: Mutex<VecDeque<(PackId, Bytes)>>,
+    /// What was missed so far.
+    vanished: Mutex<HashSet<String>>,
 }
 
 impl ChunkReader {
     pub fn new(repo: Arc<Repo>, view: Arc<View>) -> Self {
-        Self { repo, view, packs: Mutex::default(), tree_packs: Mutex::default() }
+        Self { repo, view, packs: Mutex::default(), tree_packs: Mutex::default(), vanished: Mutex::default() }
     }
 
-    /// A chunk's plaintext, from the first place that gives it whole.
+    /// A chunk's plaintext, from the first place that gives it whole. If a pack has vanished, a prune may have moved what
+    /// was in it, so the index is synced, once for each such pack, and asked again.
     pub fn read(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        let mut failure = RepoError::Missing { object: format!("chunk {id}") };
+        match self.read_anywhere(id) {
+            Err(RepoError::Missing { object }) if !object.starts_with(UNLISTED) && self.is_first_time(&object) => {
+                self.repo.refresh(&self.view, &Cancel::new())?;
+                self.read_anywhere(id)
+            }
+            other => other,
+        }
+    }
+
+    fn is_first_time(&self, object: &str) -> bool {
+        let mut vanished = self.vanished.lock().unwrap_or_else(PoisonError::into_inner);
+        vanished.len() < MOST_VANISHED && vanished.insert(object.to_owned())
+    }
+
+    fn read_anywhere(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        let mut failure = RepoError::Missing { object: format!("{UNLISTED}{id}") };
         for place in self.view.locate(id)? {
             match self.read_at(id, &place) {
                 Ok(plain) => return Ok(plain),

@@ -100,6 +100,8 @@ pub struct OpenSession {
     pub id: SessionId,
     /// `None` if its object cannot be read; it counts as open all the same.
     pub info: Option<SessionInfo>,
+    /// When it began, by the store's clock.
+    pub opened: Timestamp,
     /// When it was last heard of, by the store's clock.
     pub last_sign: Timestamp,
 }
@@ -149,7 +151,7 @@ pub fn open_sessions(repo: &Repo) -> Result<Vec<OpenSession>> {
         };
         let info = info.and_then(|payload| serde_json::from_slice(&payload).ok());
         let last_sign = beats.get(&layout::session_beat(&id)).map_or(opened, |&beat| beat.max(opened));
-        sessions.push(OpenSession { id, info, last_sign });
+        sessions.push(OpenSession { id, info, opened, last_sign });
     }
     sessions.sort_by_key(|s| s.last_sign);
     Ok(sessions)

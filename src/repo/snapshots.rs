@@ -81,6 +81,16 @@ impl Repo {
         Ok(Snapshot { id, manifest })
     }
 
+    /// The names of all snapshots and segments. Whoever misses something and finds one of them gone has met a prune, not
+    /// damage, and looks again.
+    pub fn names(&self) -> Result<HashSet<String>> {
+        let mut names = HashSet::new();
+        for prefix in [layout::SNAPSHOTS, layout::SEGMENTS] {
+            self.store.list(prefix, &mut |object| drop(names.insert(object.key)))?;
+        }
+        Ok(names)
+    }
+
     pub fn delete_snapshots(&self, ids: &[SnapshotId]) -> Result<()> {
         let keys: Vec<String> = ids.iter().map(layout::snapshot).collect();
         Ok(self.store.delete_many(&keys)?)

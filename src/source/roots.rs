@@ -1,5 +1,6 @@
 //! The sources of a backup as a tree of names: which directories are walked whole and which only lead to a source.
 
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -62,6 +63,15 @@ impl Roots {
         let mut out = Vec::new();
         collect(&self.top, b"", &mut out);
         out
+    }
+
+    /// Whether not one of the sources exists.
+    pub fn are_all_missing(&self) -> bool {
+        let is_missing = |path: &Vec<u8>| {
+            let stat = rustix::fs::lstat(&path[..]);
+            matches!(stat, Err(Errno::NOENT | Errno::NOTDIR))
+        };
+        self.paths().iter().all(is_missing)
     }
 }
 

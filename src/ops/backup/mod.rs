@@ -73,14 +73,8 @@ struct Gathered {
 /// Backs up and commits a snapshot, by the write order of the repository's format: (w1) to (w6).
 pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<BackupOutcome> {
     let begun = repo.edges.clock.now();
-    let (roots, sources) = match &options.source {
-        Source::Paths { paths, base, .. } => {
-            let roots = Roots::new(paths, base);
-            let sources = roots.paths().iter().map(|p| text::escape(p)).collect();
-            (roots, sources)
-        }
-        Source::Stream { path, .. } => (Roots::new(std::slice::from_ref(path), "/".as_ref()), vec![stream_name(path)]),
-    };
+    let roots = roots(&options.source)?;
+    let sources: Vec<String> = roots.paths().iter().map(|p| text::escape(p)).collect();
     let session = if options.dry_run { None } else { Some(Session::open(repo, "backup")?) };
     let view = Arc::new(repo.sync(cancel)?);
     let parent = if options.read_all { None } else { find_parent(repo, &options, &sources)? };
@@ -127,9 +121,26 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
     Ok(BackupOutcome { snapshot: Some(snapshot), parent, totals, issues })
 }
 
-fn stream_name(path: &std::path::Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    text::escape(std::path::Path::new("/").join(path).as_os_str().as_bytes())
+/// What is to be backed up by name. Refuses what can only be a mistake before anything is written.
+fn roots(source: &Source) -> Result<Roots> {
+    match source {
+        Source::Paths { paths, base, .. } => {
+            let roots = Roots::new(paths, base);
+            if roots.are_all_missing() {
+                let named: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                return Err(OpsError::NoSource(named.join(", ")));
+            }
+            Ok(roots)
+        }
+        Source::Stream { path, .. } => {
+            let roots = Roots::new(std::slice::from_ref(path), "/".as_ref());
+            if roots.paths() == [b"/"] {
+                let what = format!("'{}' cannot be the path of a file; name one such as app.sql", path.display());
+                return Err(OpsError::Usage(what));
+            }
+            Ok(roots)
+        }
+    }
 }
 
 fn gather(
@@ -148,14 +159,7 @@ fn gather(
         cancel: cancel.clone(),
     };
     match options.source {
-        Source::Paths { walk, paths, .. } => {
-            let gathered = pipeline::run(context, roots, &walk, parent, options.count_ahead)?;
-            if gathered.totals.files + gathered.totals.others == 0 && gathered.totals.directories == 0 {
-                let named: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-                return Err(OpsError::NoSource(named.join(", ")));
-            }
-            Ok(gathered)
-        }
+        Source::Paths { walk, .. } => pipeline::run(context, roots, &walk, parent, options.count_ahead),
         Source::Stream { path, mut content, uid, gid } => {
             pipeline::run_stream(context, roots, &path, &mut *content, (uid, gid))
         }

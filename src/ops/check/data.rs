@@ -3,10 +3,11 @@
 use super::structure::Checked;
 use super::{CheckOutcome, Damage, ReadData};
 use crate::base::{Cancel, ChunkId, Counter, PackId, parallel};
-use crate::index::PackRecord;
+use crate::index::{PackNumber, PackRecord};
 use crate::ops::error::Result;
 use crate::repo::pack::{open_packed, pack_id, read_pack, unpack};
 use crate::repo::{ChunkKind, Repo, layout};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Packs that are in memory at a time; each may be as long as its writer made it.
@@ -25,7 +26,8 @@ pub(super) fn check(
     let repo = &checked.chunks.repo;
     let packs = choose(checked, read_data, seed)?;
     repo.edges.observer.add(Counter::BytesTotal, packs.iter().map(|p| p.size_bytes).sum());
-    let found = Mutex::new((&mut *outcome, &mut *damage));
+    let mut bad = Vec::new();
+    let found = Mutex::new((&mut *outcome, &mut *damage, &mut bad));
     parallel::for_each(packs.iter(), WIDTH.min(rayon::current_num_threads().max(2)), cancel, |pack| -> Result<()> {
         let name = layout::pack(&pack.id);
         let verdict = match repo.store.get(&name) {
@@ -39,14 +41,14 @@ pub(super) fn check(
         repo.edges.observer.add(Counter::BytesDone, pack.size_bytes);
         if let Some(verdict) = verdict {
             found.1.find(name, verdict.what, NEXT);
-            let lost = lost_chunks(checked, pack, verdict.chunks)?;
-            found.1.chunks.extend(lost);
+            found.2.push((pack, verdict.chunks));
         }
         Ok(())
     })?;
     if cancel.is_cancelled() {
         return Err(crate::repo::RepoError::Interrupted.into());
     }
+    damage.chunks.extend(lost_chunks(checked, bad)?);
     Ok(())
 }
 
@@ -129,28 +131,40 @@ fn examine(repo: &Repo, name: &str, pack: &PackRecord, bytes: &[u8]) -> Option<V
     }
 }
 
-/// The chunks that are lost with a pack and lie in no other one that is known to be whole.
-fn lost_chunks(checked: &Checked, pack: &PackRecord, named: Option<Vec<ChunkId>>) -> Result<Vec<ChunkId>> {
-    let candidates = match named {
-        Some(ids) => ids,
-        None => {
-            let mut ids = Vec::new();
-            for segment in checked.chunks.view.index.segments()? {
-                if checked.chunks.view.index.packs_of(&segment)?.contains(&pack.number) {
-                    let packs = checked.chunks.repo.read_segment(&segment)?;
-                    let listed = packs.into_iter().filter(|p| p.id == pack.id).flat_map(|p| p.chunks);
-                    ids.extend(listed.map(|c| c.id));
-                    break;
-                }
-            }
-            ids
-        }
-    };
+/// The chunks that are lost with these packs, of which all or the named chunks are bad, and lie in no other one that is
+/// not known to be bad.
+fn lost_chunks(checked: &Checked, bad: Vec<(&PackRecord, Option<Vec<ChunkId>>)>) -> Result<Vec<ChunkId>> {
+    let view = &checked.chunks.view;
+    let mut bad_places: HashMap<ChunkId, Vec<PackNumber>> = HashMap::new();
+    for (pack, named) in bad {
+        let ids = match named {
+            Some(ids) => ids,
+            None => chunks_of(checked, pack)?,
+        };
+        ids.into_iter().for_each(|id| bad_places.entry(id).or_default().push(pack.number));
+    }
     let mut lost = Vec::new();
-    for id in candidates {
-        if checked.chunks.view.locate(&id)?.iter().all(|place| place.pack == pack.number) {
+    for (id, bad) in bad_places {
+        let mut is_lost = true;
+        for place in view.locate(&id)? {
+            let is_missing = view.index.pack(place.pack)?.is_none_or(|pack| checked.bad_packs.contains(&pack.id));
+            is_lost &= is_missing || bad.contains(&place.pack);
+        }
+        if is_lost {
             lost.push(id);
         }
     }
     Ok(lost)
+}
+
+/// The chunks of a pack that cannot be asked itself.
+fn chunks_of(checked: &Checked, pack: &PackRecord) -> Result<Vec<ChunkId>> {
+    for segment in checked.chunks.view.index.segments()? {
+        if checked.chunks.view.index.packs_of(&segment)?.contains(&pack.number) {
+            let packs = checked.chunks.repo.read_segment(&segment)?;
+            let listed = packs.into_iter().filter(|p| p.id == pack.id).flat_map(|p| p.chunks);
+            return Ok(listed.map(|c| c.id).collect());
+        }
+    }
+    Ok(Vec::new())
 }

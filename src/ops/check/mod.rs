@@ -47,6 +47,9 @@ pub struct Hit {
 /// Files of one snapshot that are named.
 pub const MOST_FILES_NAMED: usize = 100;
 
+/// How often it is begun anew when a prune takes away what is being looked at.
+const TRIES: usize = 3;
+
 /// What was looked at and found.
 #[derive(Debug, Default, Serialize)]
 pub struct CheckOutcome {
@@ -86,6 +89,19 @@ impl Damage {
 
 /// Checks the repository. `seed` draws the packs of a percentage.
 pub fn run(repo: &Arc<Repo>, read_data: ReadData, seed: u64, cancel: &Cancel) -> Result<CheckOutcome> {
+    let mut tries = 1;
+    loop {
+        let names = repo.names()?;
+        let outcome = look(repo, read_data, seed, cancel)?;
+        // What a prune has taken away meanwhile looks like damage.
+        if outcome.findings.is_empty() || tries >= TRIES || names.is_subset(&repo.names()?) {
+            return Ok(outcome);
+        }
+        tries += 1;
+    }
+}
+
+fn look(repo: &Arc<Repo>, read_data: ReadData, seed: u64, cancel: &Cancel) -> Result<CheckOutcome> {
     let mut outcome = CheckOutcome::default();
     let mut damage = Damage::default();
     repo.edges.observer.stage(Stage::CheckingStructure);

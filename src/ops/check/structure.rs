@@ -1,19 +1,26 @@
 //! The structure: every object parses, every listed pack is there at its size, every tree is whole, every chunk has a place.
 
 use super::{CheckOutcome, Damage};
-use crate::base::{Cancel, ChunkId, PackId, SnapshotId};
+use crate::base::{Cancel, ChunkId, PackId, SnapshotId, parallel};
 use crate::ops::error::Result;
 use crate::ops::usage::{self, Visitor};
 use crate::repo::tree::{Entry, Hole};
 use crate::repo::{ChunkReader, Repo, RepoError, Slot, Snapshot, config::StoredConfig, layout};
-use crate::store::list_all;
+use crate::store::{ErrorKind, list_all};
 use roaring::RoaringTreemap;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+/// Objects that are read at a time.
+const FETCH_WIDTH: usize = 8;
 const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
                           again while their sources exist";
 const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
+
+const DELETE_IT: &str =
+    "bring the object back from a copy of the bucket, or run the backups again and then delete it";
+const FORGET_IT: &str =
+    "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
 
 /// What the structure check leaves for the later steps.
 pub(super) struct Checked {
@@ -30,18 +37,21 @@ pub(super) fn check(
     cancel: &Cancel,
 ) -> Result<Checked> {
     check_config(repo, damage)?;
+    // What a snapshot needs was listed before it was written, so the segments are looked at after the snapshots.
+    let listing = repo.snapshots()?;
     let view = Arc::new(repo.sync(cancel)?);
     for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        let next = "bring the object back from a copy of the bucket, or run the backups again and then delete it";
-        damage.find(object.clone(), error.to_string(), next);
+        damage.find(object.clone(), error.to_string(), DELETE_IT);
+    }
+    for (id, error) in &listing.damaged {
+        damage.find(layout::snapshot(id), error.to_string(), FORGET_IT);
+    }
+    for (prefix, next) in
+        [(layout::SEGMENTS, DELETE_IT), (layout::CONDEMNED, DELETE_IT), (layout::SNAPSHOTS, FORGET_IT)]
+    {
+        check_names(repo, prefix, next, damage, cancel)?;
     }
     let bad_packs = check_packs(repo, &view, outcome, damage)?;
-    let listing = repo.snapshots()?;
-    for (id, error) in &listing.damaged {
-        let next =
-            "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
-        damage.find(layout::snapshot(id), error.to_string(), next);
-    }
     outcome.snapshots = (listing.snapshots.len() + listing.damaged.len()) as u64;
     let checked = Checked { chunks: ChunkReader::new(repo.clone(), view), snapshots: listing.snapshots, bad_packs };
     let mut marks = Marks { checked: &checked, seen: RoaringTreemap::new(), damage };
@@ -61,10 +71,37 @@ fn check_config(repo: &Repo, damage: &mut Damage) -> Result<()> {
     }
     for slot in list_all(&*repo.store, layout::KEYS)? {
         let bytes = repo.store.get(&slot.key)?;
-        if let Err(error) = Slot::decode(&slot.key, &bytes) {
+        let copy = Slot::decode(&slot.key, &bytes).and_then(|slot| slot.config()?.verify(&repo.keys));
+        if let Err(error) = copy {
             let next = "delete the object if another slot opens the repository, as one just did";
             damage.find(slot.key, error.to_string(), next);
         }
+    }
+    Ok(())
+}
+
+/// Compares objects with the hashes that are their names, as they lie in the store: the machine that checks may have sound
+/// copies of them and not notice. What was found already is passed over.
+fn check_names(repo: &Repo, prefix: &str, next: &str, damage: &mut Damage, cancel: &Cancel) -> Result<()> {
+    let known: HashSet<String> = damage.findings.iter().map(|finding| finding.object.clone()).collect();
+    let objects = list_all(&*repo.store, prefix)?;
+    let bad = Mutex::new(Vec::new());
+    parallel::for_each(objects.into_iter(), FETCH_WIDTH, cancel, |object| {
+        let named = object.key.rsplit('/').next().unwrap_or_default();
+        if known.contains(&object.key) {
+            return Ok(());
+        }
+        match repo.store.get(&object.key) {
+            Ok(bytes) if blake3::hash(&bytes).to_hex().as_str() == named => {}
+            Ok(_) => bad.lock().unwrap_or_else(PoisonError::into_inner).push(object.key),
+            // Deleted since it was listed.
+            Err(e) if e.kind == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    })?;
+    for key in bad.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        damage.find(key, "its bytes do not have its name as their hash", next);
     }
     Ok(())
 }

@@ -142,14 +142,19 @@ fn rescue(
     let mut condemned_before = Some(condemned_then);
     for _ in 0..LOOKS {
         stop_if(cancel)?;
+        let listing = repo.snapshots()?;
         repo.refresh(view, cancel)?;
         let condemned = view.condemned_ids();
-        let present: HashSet<SnapshotId> = repo.snapshots()?.snapshots.iter().map(|s| s.id).collect();
+        let present: HashSet<SnapshotId> = listing.snapshots.iter().map(|s| s.id).collect();
         let nothing_new = present.is_subset(&seen) && condemned_before.as_ref() == Some(&condemned);
         if nothing_new {
             return Ok(None);
         }
-        let (snapshots, marks) = mark(repo, view, cancel)?;
+        let (snapshots, marks) = match mark(repo, view, listing, cancel) {
+            // Forgotten and pruned by somebody else since it was listed.
+            Err(OpsError::Unsafe(_)) if !present.is_subset(&present_ids(repo)?) => continue,
+            other => other?,
+        };
         let mut copy = Vec::new();
         view.index.each_pack(&mut |pack| {
             let range = pack.number..pack.number + u64::from(pack.chunk_count.max(1));
@@ -162,6 +167,10 @@ fn rescue(
         (seen, condemned_before) = (snapshots, if was_missing { None } else { Some(condemned) });
     }
     Ok(Some("snapshots kept appearing; nothing was deleted, a later prune will".to_owned()))
+}
+
+fn present_ids(repo: &Repo) -> Result<HashSet<SnapshotId>> {
+    Ok(repo.snapshots()?.snapshots.iter().map(|s| s.id).collect())
 }
 
 /// Deletes the replaced segments, then every condemned pack that is there, then lists that nobody needs any more.

@@ -6,7 +6,7 @@ use crate::index::{PackNumber, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::ops::usage::{self, Visitor};
 use crate::repo::tree::{Entry, Hole};
-use crate::repo::{ChunkReader, Repo, RepoError, Snapshot, View, layout, open_sessions};
+use crate::repo::{ChunkReader, Listing, Repo, RepoError, Snapshot, View, layout, open_sessions};
 use crate::store::ObjectMeta;
 use roaring::RoaringTreemap;
 use std::collections::{HashMap, HashSet};
@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Segments with fewer packs than this are gathered into larger ones, once there are this many of them.
 const SMALL_SEGMENT_PACKS: usize = 64;
 const MANY_SMALL_SEGMENTS: usize = 16;
+
+/// How often it is begun anew when another prune takes away what is being looked at.
+const TRIES: usize = 5;
 
 /// What is to be done.
 pub(super) struct Plan {
@@ -38,26 +41,40 @@ pub(super) struct Marks {
 }
 
 pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
+    let mut tries = 1;
+    loop {
+        let names = repo.names()?;
+        match try_plan(repo, max_unused_percent, cancel) {
+            Err(OpsError::Unsafe(_)) if tries < TRIES && !names.is_subset(&repo.names()?) => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
     // Packs that appear from here on may be in flight, so what is looked at first decides which are left alone.
-    let in_flight_since = open_sessions(repo)?.into_iter().map(|s| s.last_sign).min();
+    let in_flight_since = open_sessions(repo)?.into_iter().map(|s| s.opened).min();
     let mut objects: HashMap<PackId, ObjectMeta> = HashMap::new();
     repo.store.list(layout::PACKS, &mut |object| {
         if let Some(id) = layout::parse_pack(&object.key) {
             objects.insert(id, object);
         }
     })?;
+    // What a snapshot needs was listed before it was written, so the segments are looked at after the snapshots.
+    let listing = repo.snapshots()?;
     let view = Arc::new(repo.sync(cancel)?);
-    let (snapshots, marks) = mark(repo, &view, cancel)?;
+    let (snapshots, marks) = mark(repo, &view, listing, cancel)?;
     let mut summary = PruneSummary { used_bytes: marks.used_bytes.values().sum(), ..PruneSummary::default() };
     let mut copy = Vec::new();
     let mut condemn = Vec::new();
     let mut going: HashSet<PackNumber> = HashSet::new();
     let mut part_used: Vec<(PackRecord, u64)> = Vec::new();
-    let mut lost = None;
+    let mut lost = Vec::new();
     view.index.each_pack(&mut |pack| {
         summary.packs += 1;
         let used = marks.used_bytes.get(&pack.number).copied().unwrap_or(0);
-        let is_there = objects.remove(&pack.id).is_some();
+        let object = objects.remove(&pack.id);
+        let is_there = object.is_some();
         if view.is_condemned(pack.number) {
             going.insert(pack.number);
             if is_there {
@@ -72,7 +89,12 @@ pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -
         }
         summary.unused_bytes += pack.size_bytes.saturating_sub(used);
         if !is_there && used > 0 {
-            lost.get_or_insert(pack.id);
+            lost.push(pack.id);
+        }
+        // A writer that is at work needs its packs, though no snapshot says so yet.
+        let is_new = |since| object.as_ref().is_none_or(|object| object.modified >= since);
+        if in_flight_since.is_some_and(is_new) {
+            return;
         }
         if used == 0 {
             summary.packs_unused += 1;
@@ -83,7 +105,7 @@ pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -
             part_used.push((pack, used));
         }
     })?;
-    if let Some(pack) = lost {
+    for pack in lost {
         // It may have been written after the packs were listed.
         if repo.store.head(&layout::pack(&pack))?.is_none() {
             let what = format!("{} is needed but missing; run 'ssb check'", layout::pack(&pack));
@@ -159,16 +181,20 @@ fn segments_to_replace(view: &View, going: &HashSet<PackNumber>) -> Result<Vec<S
     Ok(replace)
 }
 
-/// Marks what all snapshots need.
+/// Marks what these snapshots, which are all, need; `view` was refreshed after they were listed.
 ///
 /// # Errors
 /// [`OpsError::Unsafe`] if anything that might be needed cannot be read: what is not known to be garbage is not deleted.
-pub(super) fn mark(repo: &Arc<Repo>, view: &Arc<View>, cancel: &Cancel) -> Result<(HashSet<SnapshotId>, Marks)> {
+pub(super) fn mark(
+    repo: &Arc<Repo>,
+    view: &Arc<View>,
+    listing: Listing,
+    cancel: &Cancel,
+) -> Result<(HashSet<SnapshotId>, Marks)> {
     repo.edges.observer.stage(Stage::Marking);
     if !view.is_whole() {
         return Err(unsafe_because("a segment or a condemned list cannot be read"));
     }
-    let listing = repo.snapshots()?;
     if let Some((id, error)) = listing.damaged.first() {
         return Err(unsafe_because(&format!("snapshot {} cannot be read ({error})", id.short())));
     }

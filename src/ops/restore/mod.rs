@@ -61,6 +61,7 @@ pub fn run(repo: &Arc<Repo>, snapshot: &Snapshot, options: &RestoreOptions, canc
         options,
         strip: selection.strip().to_vec(),
         directories: BTreeMap::new(),
+        has_gaps: !options.include.is_empty(),
         now: Arc::from(&b""[..]),
         outcome: RestoreOutcome::default(),
     };
@@ -77,6 +78,7 @@ pub fn run(repo: &Arc<Repo>, snapshot: &Snapshot, options: &RestoreOptions, canc
                 let until = hole.until.map_or("the end of the snapshot".to_owned(), |path| format!("before {path}"));
                 let what = format!("everything from here to {until} is lost: {}", hole.error);
                 restorer.issue(Issue::new(IssueCode::RestoreHole, hole.from, what, ""));
+                restorer.has_gaps = true;
             }
             Err(hole) => return Err(hole.error.into()),
         }
@@ -99,6 +101,8 @@ struct Restorer<'a> {
     /// Directories that the tree has not passed yet and that wait for their final metadata: by [`order_key`] of the whole
     /// path, the path relative to the target and the metadata.
     directories: BTreeMap<Vec<u8>, (Vec<u8>, Metadata)>,
+    /// Entries may have been passed over, so that a directory has to be made for the sake of what is in it.
+    has_gaps: bool,
     /// The directory whose entries are being restored.
     now: Arc<[u8]>,
     outcome: RestoreOutcome,
@@ -121,6 +125,9 @@ impl Restorer<'_> {
         let included = self.options.include.is_empty() || self.options.include.matches(&absolute);
         if entry.metadata.kind == Kind::Directory {
             if included {
+                if self.has_gaps {
+                    self.placer.make_parents(&path)?;
+                }
                 self.placer.make_directory(&path)?;
                 self.outcome.directories += 1;
             }
@@ -131,7 +138,7 @@ impl Restorer<'_> {
         if !included {
             return Ok(());
         }
-        if !self.options.include.is_empty() {
+        if self.has_gaps {
             self.placer.make_parents(&path)?;
         }
         match entry.metadata.kind {

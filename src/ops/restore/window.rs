@@ -139,8 +139,10 @@ impl<'a> Window<'a> {
         let count = self.files.iter().filter(|f| f.is_complete).count() as u64;
         self.chunks.repo.edges.observer.add(Counter::FilesDone, count);
         self.files.retain(|file| !file.is_complete);
-        // Innermost first: a directory may lose its owner's right to enter it.
-        for (path, metadata) in std::mem::take(&mut self.directories).into_iter().rev() {
+        // Innermost first, which are those of longer paths: a directory may lose its owner's right to enter it.
+        let mut directories = std::mem::take(&mut self.directories);
+        directories.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        for (path, metadata) in directories {
             let issue = self.placer.finish_path(&path, &metadata);
             self.tell(issue);
         }
