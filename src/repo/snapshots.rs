@@ -86,7 +86,7 @@ impl Repo {
     pub fn names(&self) -> Result<HashSet<String>> {
         let mut names = HashSet::new();
         for prefix in [layout::SNAPSHOTS, layout::SEGMENTS] {
-            self.store.list(prefix, &mut |object| drop(names.insert(object.key)))?;
+            self.store.list(prefix, &mut |object| names.extend([object.key]))?;
         }
         Ok(names)
     }

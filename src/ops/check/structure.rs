@@ -17,8 +17,7 @@ const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its
                           again while their sources exist";
 const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
 
-const DELETE_IT: &str =
-    "bring the object back from a copy of the bucket, or run the backups again and then delete it";
+const DELETE_IT: &str = "bring the object back from a copy of the bucket, or run the backups again and then delete it";
 const FORGET_IT: &str =
     "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
 

@@ -28,16 +28,22 @@ pub(super) fn execute(
     fence_after: SignedDuration,
     cancel: &Cancel,
 ) -> Result<PruneSummary> {
-    let Plan { mut summary, marks, copy, condemn, replace, snapshots } = plan;
+    let Plan { mut summary, marks, copy, mut condemn, replace, snapshots } = plan;
+    // With a writer at work nothing will be deleted, so nothing is written in vain; what nobody needs is condemned all the
+    // same, so that later writers do not build upon it.
+    if let Some(reason) = writers_at_work(repo, fence_after)? {
+        publish(repo, condemn)?;
+        summary.deferred = Some(reason);
+        return Ok(summary);
+    }
     // (p2)
     copy_packs(repo, &view, &copy, &marks, cancel)?;
+    condemn.extend(copy.iter().filter(|pack| !view.is_condemned(pack.number)).map(|pack| pack.id));
     let going: HashSet<PackId> = condemn.iter().copied().chain(view.condemned_ids()).collect();
     write_segments(repo, &replace, &going)?;
     stop_if(cancel)?;
     // (p3)
-    if !condemn.is_empty() {
-        repo.put_condemned(condemn)?;
-    }
+    publish(repo, condemn)?;
     // (p4)
     if let Some(reason) = writers_at_work(repo, fence_after)? {
         summary.deferred = Some(reason);
@@ -53,6 +59,13 @@ pub(super) fn execute(
     delete(repo, &view, &replace)?;
     repo.refresh(&view, cancel)?;
     Ok(summary)
+}
+
+fn publish(repo: &Repo, condemn: Vec<PackId>) -> Result<()> {
+    if !condemn.is_empty() {
+        repo.put_condemned(condemn)?;
+    }
+    Ok(())
 }
 
 fn stop_if(cancel: &Cancel) -> Result<()> {

@@ -25,7 +25,7 @@ pub(super) struct Plan {
     pub marks: Marks,
     /// Packs whose needed chunks are copied before they go.
     pub copy: Vec<PackRecord>,
-    /// Packs to be condemned: unused, copied from, or in no segment.
+    /// Packs to be condemned at once: unused, or in no segment.
     pub condemn: Vec<PackId>,
     /// Segments that name packs that go, or are small.
     pub replace: Vec<SegmentId>,
@@ -126,7 +126,6 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
     }
     choose_repacks(part_used, max_unused_percent, &mut summary, |pack| {
         going.insert(pack.number);
-        condemn.push(pack.id);
         copy.push(pack);
     });
     summary.packs_repacked = copy.len() as u64;
