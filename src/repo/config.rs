@@ -63,7 +63,8 @@ impl StoredConfig {
         }
         let config = serde_json::from_str(line).map_err(|e| damaged(&format!("it does not parse ({e})")))?;
         let mac = hex::decode(mac.trim_end()).map_err(|_| damaged("its second line is not hexadecimal"))?;
-        Ok(Self { config, line: line.to_owned(), mac })
+        let stored = Self { config, line: line.to_owned(), mac };
+        if stored.encode() != text { Err(damaged("it was changed")) } else { Ok(stored) }
     }
 
     /// Whether it was written by a holder of the key and not changed since.
@@ -99,10 +100,12 @@ mod tests {
         let read = StoredConfig::decode(&text).unwrap();
         read.verify(&keys).unwrap();
         assert_eq!(read, example(&keys));
-        for at in 0..text.len() - 1 {
-            let mut bad = text.clone();
-            bad[at] ^= 0x01;
-            assert!(StoredConfig::decode(&bad).and_then(|c| c.verify(&keys)).is_err(), "byte {at}");
+        for at in 0..text.len() {
+            for bit in [0x01, 0x20] {
+                let mut bad = text.clone();
+                bad[at] ^= bit;
+                assert!(StoredConfig::decode(&bad).and_then(|c| c.verify(&keys)).is_err(), "byte {at}");
+            }
             assert!(StoredConfig::decode(&text[..at]).and_then(|c| c.verify(&keys)).is_err(), "length {at}");
         }
     }

@@ -2,5 +2,11 @@
 #![allow(dead_code)]
 
 pub mod canned;
+pub mod chance;
 pub mod conformance;
+pub mod lab;
+pub mod restored;
 pub mod s3_server;
+pub mod shell;
+pub mod tree;
+pub mod world;

@@ -161,7 +161,11 @@ fn lost_chunks(checked: &Checked, bad: Vec<(&PackRecord, Option<Vec<ChunkId>>)>)
 fn chunks_of(checked: &Checked, pack: &PackRecord) -> Result<Vec<ChunkId>> {
     for segment in checked.chunks.view.index.segments()? {
         if checked.chunks.view.index.packs_of(&segment)?.contains(&pack.number) {
-            let packs = checked.chunks.repo.read_segment(&segment)?;
+            let packs = match checked.chunks.repo.read_segment(&segment) {
+                // That is told elsewhere.
+                Err(error) if error.is_damage() => continue,
+                other => other?,
+            };
             let listed = packs.into_iter().filter(|p| p.id == pack.id).flat_map(|p| p.chunks);
             return Ok(listed.map(|c| c.id).collect());
         }

@@ -1,0 +1,365 @@
+//! The program as a person or a script meets it: words in, words out, exit codes, and what it says when something is wrong.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::chance::Chance;
+use support::lab::PASSPHRASE;
+use support::s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
+use support::shell::{Ended, Shell, ended};
+
+#[test]
+fn a_life() {
+    let shell = Shell::new();
+    shell.ok(&["init"]);
+    shell.write("data/a", "first");
+    shell.write("data/deep/b", vec![7; 3_000_000]);
+    shell.ok(&["backup", "data", "--tag", "one"]);
+    shell.write("data/a", "second");
+    shell.ok(&["backup", "data", "--tag", "two"]);
+    shell.ok(&["check", "--read-data"]);
+    let listed = shell.ok(&["snapshots"]).out;
+    assert!(listed.contains("one") && listed.contains("two") && listed.contains("2 snapshots"), "{listed}");
+    let data = shell.path("data").canonicalize().unwrap();
+    let data = data.to_str().unwrap();
+    assert!(shell.ok(&["ls", "latest"]).out.contains(&format!("{data}/deep/b")));
+    shell.ok(&["restore", &format!("latest:{data}"), "--target", "back"]);
+    assert_eq!(fs::read(shell.path("back/a")).unwrap(), b"second");
+    assert_eq!(fs::read(shell.path("back/deep/b")).unwrap(), [7; 3_000_000]);
+    shell.ok(&["restore", "latest", "--tag", "one", "--target", "older", "--include", "data"]);
+    assert_eq!(fs::read(shell.path("older").join(&data[1..]).join("a")).unwrap(), b"first");
+    shell.ok(&["forget", "--keep-last", "1", "--prune", "--max-unused", "0"]);
+    assert!(shell.ok(&["snapshots"]).out.contains("1 snapshot"));
+    shell.ok(&["check", "--read-data"]);
+    assert!(shell.ok(&["stats"]).out.contains("packs"));
+    shell.fails(&["init"], 1, &["already holds a repository", &shell.repo]);
+}
+
+#[test]
+fn keys_and_passphrases() {
+    let shell = Shell::with_repo().set("SSB_PASSWORD", "wrong-and-not-to-be-shown");
+    shell.fails(&["snapshots"], 12, &["passphrase is wrong", &shell.repo]);
+    let shell = shell.unset("SSB_PASSWORD");
+    shell.fails(&["snapshots"], 2, &["SSB_PASSWORD", "--password-file"]);
+    let file = shell.write("secret", format!("{PASSPHRASE}\nnot this line\n"));
+    let file = file.to_str().unwrap();
+    shell.ok(&["snapshots", "--password-file", file]);
+    shell.ok(&["snapshots", "--password-command", &format!("cat {file}")]);
+    shell.fails(&["snapshots", "--password-file", "no-such-file"], 2, &["no-such-file"]);
+    shell.fails(&["snapshots", "--password-command", "exit 3"], 2, &["exit 3", "failed"]);
+    let shell = shell.set("SSB_PASSWORD_FILE", file);
+    shell.ok(&["snapshots"]);
+    let shell = shell.unset("SSB_PASSWORD_FILE").set("SSB_PASSWORD_COMMAND", &format!("head -n1 {file}"));
+    shell.ok(&["snapshots"]);
+    Shell::new().set("SSB_PASSWORD", "").fails(&["init"], 2, &["empty passphrase"]);
+}
+
+#[test]
+fn no_repository() {
+    let mut shell = Shell::new();
+    shell.fails(&["snapshots"], 10, &["there is no repository in", &shell.repo, "ssb init"]);
+    fs::create_dir(&shell.repo).unwrap();
+    shell.fails(&["snapshots"], 10, &["there is no repository in", &shell.repo]);
+    shell.write("data/a", "x");
+    shell.fails(&["backup", "data"], 10, &["there is no repository in"]);
+    assert_eq!(fs::read_dir(&shell.repo).unwrap().count(), 0);
+    shell.repo = String::new();
+    shell.fails(&["snapshots"], 2, &["--repo", "SSB_REPOSITORY"]);
+    shell.fails(&["snapshots", "--repo", "gs://bucket/x"], 2, &["gs://bucket/x", "s3://bucket/prefix"]);
+}
+
+#[test]
+fn a_newer_format() {
+    let shell = Shell::with_repo();
+    let config = Path::new(&shell.repo).join("config");
+    let newer = fs::read_to_string(&config).unwrap().replace("\"format\":1", "\"format\":2");
+    fs::write(&config, newer).unwrap();
+    for words in [&["snapshots"][..], &["backup", "."], &["check"], &["prune"]] {
+        shell.fails(words, 13, &["format version 2", "newer ssb"]);
+    }
+}
+
+/// A repository in a bucket that was made by the library, to spare the program the costly derivation.
+fn bucket(server: &S3Server) -> Shell {
+    let store = ssb::store::S3Store::connect(&server.location("repo"), &support::s3_server::settings()).unwrap();
+    support::lab::create(std::sync::Arc::new(store), None).unwrap();
+    let mut shell = Shell::new().set("AWS_ACCESS_KEY_ID", ACCESS_KEY).set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    shell.repo = format!("s3://{BUCKET}/repo");
+    shell.set("S3_ENDPOINT", &server.endpoint()).set("S3_REGION", "us-east-1")
+}
+
+#[test]
+fn a_bucket() {
+    let server = S3Server::start();
+    let shell = bucket(&server);
+    shell.write("data/a", vec![1; 2_000_000]);
+    let first = shell.json(&["backup", "data", "--json"]);
+    assert!(first["requests"]["put"].as_u64().unwrap() >= 4, "{first}");
+    shell.ok(&["check", "--read-data"]);
+    shell.ok(&["restore", "latest", "--target", "back", "--include", "a"]);
+    let bad = shell.run(&["snapshots", "--repo", "s3://no-such-bucket/repo"]);
+    bad.assert_failed(10, &["no-such-bucket"]);
+    for (id, secret) in [(ACCESS_KEY, "not-the-secret"), ("AKIDNOBODY", SECRET_KEY)] {
+        let mut command = shell.command(&["snapshots"]);
+        let ended = ended(command.env("AWS_ACCESS_KEY_ID", id).env("AWS_SECRET_ACCESS_KEY", secret).output().unwrap());
+        ended.assert_failed(1, &[id]);
+        assert!(!ended.err.contains(secret), "{ended:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer() {
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let mut shell = Shell::new().set("AWS_ACCESS_KEY_ID", "AKID").set("AWS_SECRET_ACCESS_KEY", "x");
+    shell.repo = "s3://bucket/repo".to_owned();
+    let begun = Instant::now();
+    shell.fails(&["snapshots", "--s3-endpoint", &format!("http://{closed}")], 1, &[&closed]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it took {:?}", begun.elapsed());
+}
+
+#[test]
+fn wrong_usage() {
+    let shell = Shell::with_repo();
+    shell.write("data/a", "x");
+    shell.ok(&["backup", "data", "-q"]);
+    shell.fails(&["restore", "latest", "--target", "data"], 2, &["data", "not empty"]);
+    shell.fails(&["restore", "0123456789", "--target", "new"], 2, &["'0123456789'", "ssb snapshots"]);
+    shell.fails(&["restore", "latest:/no/such", "--target", "new"], 2, &["/no/such", "ssb ls"]);
+    shell.fails(&["ls", "latest", "--tag", "nobody-has-it"], 2, &["latest"]);
+    shell.fails(&["forget"], 2, &["--keep-last"]);
+    shell.fails(&["backup", "data", "--exclude", "a["], 2, &["'a['"]);
+    shell.fails(&["backup", "no/such/a", "/no-such-b"], 2, &["no/such/a", "/no-such-b"]);
+    shell.fails(&["backup", "--stdin", "--stdin-filename", "/"], 2, &["app.sql"]);
+    assert_eq!(shell.json(&["snapshots", "--json"]).as_array().unwrap().len(), 1);
+    for words in
+        [&["backup"][..], &["nonsense"], &["check", "--read-data-subset", "4/3"], &["prune", "--max-unused", "x"]]
+    {
+        let ended = shell.run(words);
+        assert!(ended.code == 2 && ended.out.is_empty() && ended.err.starts_with("error: "), "{ended:?}");
+    }
+    assert!(!shell.path("new").exists());
+}
+
+#[test]
+fn a_prefix_that_fits_several_snapshots() {
+    let shell = Shell::with_repo();
+    let mut known: BTreeSet<char> = BTreeSet::new();
+    let shared = (0..17).find_map(|n| {
+        shell.write("data/a", format!("{n}"));
+        let outcome = shell.json(&["backup", "data", "--json"]);
+        let first = outcome["snapshot"].as_str().unwrap().chars().next().unwrap();
+        (!known.insert(first)).then(|| first.to_string())
+    });
+    let shared = shared.unwrap();
+    let ids: Vec<String> =
+        shell.json(&["snapshots", "--json"]).as_array().unwrap().iter().map(|s| text(&s["id"])).collect();
+    let fitting: Vec<&str> = ids.iter().filter(|id| id.starts_with(&shared)).map(|id| &id[..8]).collect();
+    shell.fails(&["ls", &shared], 2, &[&[&shared, "more digits"][..], &fitting].concat());
+    shell.ok(&["ls", fitting[0]]);
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// A file that may not be read, by root neither.
+fn unreadable(shell: &Shell) -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        // The kernel's files that can only be written to.
+        return PathBuf::from("/sys/bus/platform/uevent");
+    }
+    let path = shell.write("data/secret", "x");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    path
+}
+
+#[test]
+fn sources_that_cannot_be_read() {
+    let shell = Shell::with_repo();
+    shell.write("data/a", "x");
+    let bad = unreadable(&shell);
+    let ended = shell.run(&["backup", "data/a", bad.to_str().unwrap()]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.err.contains(bad.to_str().unwrap()) && ended.err.contains("cannot be read"), "{ended:?}");
+    let ended = shell.run(&["backup", "data/a", "data/missing", "--json"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let outcome: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(outcome["issues"][0]["code"], "source-missing");
+    assert_eq!(outcome["issues"][0]["subject"], shell.path("data/missing").to_str().unwrap());
+    shell.ok(&["check"]);
+}
+
+#[test]
+fn json_is_one_document_with_known_fields() {
+    let shell = Shell::new();
+    has(&shell.json(&["init", "--json"]), &["id", "repository"]);
+    shell.write("data/a", "x");
+    let outcome = shell.json(&["backup", "data", "--json"]);
+    has(&outcome, &["snapshot", "parent", "totals", "issues", "dry_run", "requests"]);
+    has(
+        &outcome["totals"],
+        &["files", "directories", "bytes", "new_bytes", "stored_bytes", "new_packs", "duration_ms"],
+    );
+    let dry = shell.json(&["backup", "data", "--json", "--dry-run"]);
+    assert_eq!((&dry["snapshot"], &dry["dry_run"]), (&Value::Null, &Value::Bool(true)));
+    assert_eq!(dry["parent"], outcome["snapshot"]);
+    has(&shell.json(&["snapshots", "--json"])[0], &["id", "time", "host", "user", "sources", "tags", "tree", "totals"]);
+    let listed = shell.ok(&["ls", "latest", "--json"]).out;
+    for line in listed.lines() {
+        has(&serde_json::from_str(line).unwrap(), &["path", "type", "mode", "uid", "gid", "size", "mtime"]);
+    }
+    let restored = shell.json(&["restore", "latest", "--target", "back", "--json"]);
+    has(&restored, &["snapshot", "target", "files", "directories", "bytes", "issues", "requests"]);
+    has(&shell.json(&["check", "--json"]), &["snapshots", "packs", "packs_read", "findings", "hits"]);
+    has(&shell.json(&["forget", "--keep-last", "1", "--prune", "--json"]), &["groups", "remove", "dry_run", "prune"]);
+    has(&shell.json(&["prune", "--json"]), &["used_bytes", "freed_bytes", "packs_unused", "deferred", "dry_run"]);
+    has(&shell.json(&["stats", "--json"]), &["snapshots", "packs", "chunks", "stored_bytes", "ratio", "objects"]);
+    has(&shell.json(&["version", "--json"]), &["version", "repository_format"]);
+    let failed = shell.run(&["ls", "ffffffff", "--json"]);
+    let error: Value = serde_json::from_str(&failed.err).unwrap();
+    assert_eq!((failed.code, &error["error"]["code"]), (2, &Value::from(2)));
+    assert!(text(&error["error"]["message"]).contains("ffffffff"));
+}
+
+fn has(document: &Value, fields: &[&str]) {
+    fields.iter().for_each(|field| assert!(document.get(field).is_some(), "{field} is missing in {document}"));
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let shell = Shell::new();
+    shell.write("data/a", "x");
+    let all: [&[&str]; 7] = [
+        &["init", "-q"],
+        &["backup", "data", "-q"],
+        &["backup", "data", "--dry-run", "--quiet"],
+        &["check", "--read-data", "-q"],
+        &["restore", "latest", "--target", "back", "-q"],
+        &["forget", "--keep-last", "1", "--prune", "-q"],
+        &["prune", "-q"],
+    ];
+    for words in all {
+        let ended = shell.ok(words);
+        assert!(ended.out.is_empty() && ended.err.is_empty(), "{words:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn help_shows_by_example() {
+    let shell = Shell::new();
+    let commands = ["init", "backup", "snapshots", "ls", "restore", "check", "forget", "prune", "stats", "version"];
+    let overview = shell.ok(&["--help"]).out;
+    for command in commands {
+        assert!(overview.contains(&format!("  {command} ")), "{command} is not in the overview");
+        let help = shell.ok(&[command, "--help"]).out;
+        assert!(help.contains("Example") && help.contains(&format!("ssb {command}")), "{help}");
+    }
+}
+
+#[test]
+fn damage_has_a_code_of_its_own() {
+    let shell = Shell::with_repo();
+    shell.write("data/a", Chance::new(1).bytes(100_000));
+    shell.ok(&["backup", "data"]);
+    let pack = files(&Path::new(&shell.repo).join("packs")).into_iter().max_by_key(|p| fs::metadata(p).unwrap().len());
+    let pack = pack.unwrap();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    shell.ok(&["check"]);
+    let found = shell.run(&["check", "--read-data"]);
+    assert_eq!(found.code, 4, "{found:?}");
+    assert!(
+        found.out.contains(pack.file_name().unwrap().to_str().unwrap()) && found.out.contains("data/a"),
+        "{found:?}"
+    );
+    let restored = shell.run(&["restore", "latest", "--target", "back"]);
+    assert_eq!(restored.code, 4, "{restored:?}");
+    assert!(restored.out.contains("data/a") && restored.out.contains("1 hole"), "{restored:?}");
+}
+
+fn files(top: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(top) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// A backup of standard input is interrupted after the first pack has arrived; what was uploaded is found by the next one.
+#[test]
+fn an_interrupted_backup_is_gone_on_with() {
+    let shell = Shell::with_repo();
+    let content = Chance::new(4).bytes(40 << 20);
+    let words = ["backup", "--stdin", "--stdin-filename", "dump", "--json"];
+    let mut child = shell.command(&words).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&content).unwrap();
+    while files(&Path::new(&shell.repo).join("packs")).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    // It may still be reading; whoever typed the interrupt has ended what writes to it as well.
+    drop(input);
+    let ended = ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert!(ended.err.contains("interrupted"), "{ended:?}");
+    assert_eq!(shell.json(&["snapshots", "--json"]).as_array().unwrap().len(), 0);
+    assert!(files(&Path::new(&shell.repo).join("sessions")).is_empty(), "its session stayed behind");
+
+    let mut child = shell.command(&words).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&content).unwrap();
+    let again = support::shell::ended(child.wait_with_output().unwrap());
+    let outcome: Value = serde_json::from_str(&again.out).unwrap();
+    let new_bytes = outcome["totals"]["new_bytes"].as_u64().unwrap();
+    assert!(new_bytes < 30 << 20, "{new_bytes} bytes were stored again");
+    shell.ok(&["check", "--read-data"]);
+}
+
+/// Runs out of room, where a test may mount a small file system; elsewhere against a limit on file sizes.
+#[test]
+fn a_full_disk() {
+    const SCRIPT: &str = "
+        if mount -t tmpfs -o size=8m none \"$REPO\" 2>/dev/null; then
+            cp -a \"$ORIGINAL/.\" \"$REPO\"
+            \"$SSB\" backup data; echo \"code $?\"
+            mount -o remount,size=100m \"$REPO\"
+        else
+            cp -a \"$ORIGINAL/.\" \"$REPO\"
+            (trap '' XFSZ; ulimit -f 4096; \"$SSB\" backup data; echo \"code $?\")
+        fi
+        \"$SSB\" check || exit 91
+        \"$SSB\" backup data || exit 92
+        \"$SSB\" prune --max-unused 0 || exit 93
+        \"$SSB\" check --read-data || exit 94";
+    let shell = Shell::with_repo();
+    shell.write("data/a", Chance::new(6).bytes(20 << 20));
+    fs::create_dir(shell.path("mounted")).unwrap();
+    let own = rustix::process::geteuid().is_root();
+    let flags = if own { "-m" } else { "-rm" };
+    let has_unshare = Command::new("unshare").args([flags, "true"]).status().is_ok_and(|status| status.success());
+    let mut command = if has_unshare { Command::new("unshare") } else { Command::new("sh") };
+    if has_unshare {
+        command.args([flags, "sh"]);
+    }
+    let mut command = shell.dress(command, &["-c", SCRIPT]);
+    command.env("REPO", shell.path("mounted")).env("SSB_REPOSITORY", shell.path("mounted"));
+    command.env("ORIGINAL", &shell.repo).env("SSB", env!("CARGO_BIN_EXE_ssb"));
+    let all = ended(command.output().unwrap());
+    assert_eq!(all.code, 0, "{all:?}");
+    assert!(all.out.contains("code 1\n"), "{all:?}");
+    let full = Ended { code: 1, out: String::new(), err: all.err.clone() };
+    full.assert_failed(1, &[shell.path("mounted").to_str().unwrap()]);
+}

@@ -1,0 +1,152 @@
+//! Two machines at one repository: before every single call of the one, the other does a whole piece of work. Neither
+//! harms the other, and nobody raises a false alarm.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ssb::repo::{Repo, Snapshot};
+use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, list_all};
+use support::chance::Chance;
+use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, check, create, open, prune};
+use support::restored::assert_restores;
+use support::tree::{Tree, read_tree};
+
+/// Snapshots of a folder, the first of which has something of its own; the folder has changed since.
+struct Lab {
+    store: Arc<MemoryStore>,
+    folder: tempfile::TempDir,
+    known: Vec<(Snapshot, Tree)>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let mut lab =
+            Self { store: Arc::new(MemoryStore::new()), folder: tempfile::tempdir().unwrap(), known: Vec::new() };
+        let repo = create(lab.store.clone(), None).unwrap();
+        let mut chance = Chance::new(2);
+        fs::create_dir(lab.top()).unwrap();
+        fs::write(lab.top().join("stays"), chance.bytes(40_000)).unwrap();
+        fs::write(lab.top().join("goes"), chance.bytes(40_000)).unwrap();
+        lab.known.push((backed_up(&repo, &lab.top()), read_tree(&lab.top())));
+        fs::remove_file(lab.top().join("goes")).unwrap();
+        lab.known.push((backed_up(&repo, &lab.top()), read_tree(&lab.top())));
+        fs::write(lab.top().join("comes"), chance.bytes(9_000)).unwrap();
+        lab
+    }
+
+    fn top(&self) -> PathBuf {
+        self.folder.path().join("top")
+    }
+}
+
+fn copy_of(store: &MemoryStore) -> Arc<MemoryStore> {
+    let copy = MemoryStore::new();
+    for object in list_all(store, "").unwrap() {
+        copy.put(&object.key, store.get(&object.key).unwrap()).unwrap();
+    }
+    Arc::new(copy)
+}
+
+/// Deletes the oldest snapshot and prunes; a writer at work may put the deleting off.
+fn forget_and_prune(repo: &Arc<Repo>) {
+    let oldest = repo.snapshots().unwrap().snapshots.first().unwrap().id;
+    repo.delete_snapshots(&[oldest]).unwrap();
+    prune(repo).unwrap();
+}
+
+/// Does `mine`, and before its n-th call `theirs`, for every n; afterwards all is sound, what is there restores, and one
+/// more prune leaves nothing over.
+fn beside(theirs: fn(&Arc<Repo>, &Path), mine: impl Fn(&Lab, &Arc<Repo>, &str)) {
+    let lab = Lab::new();
+    for n in 0.. {
+        let when = format!("at call {n}");
+        let store = copy_of(&lab.store);
+        let (other, top) = (open(store.clone(), None).unwrap(), lab.top());
+        let faulty = FaultStore::new(store.clone(), move |call| {
+            if call.index == n {
+                theirs(&other, &top);
+            }
+            Fault::None
+        });
+        let faulty = Arc::new(faulty);
+        mine(&lab, &open(faulty.clone(), None).unwrap(), &when);
+        let repo = open(store, None).unwrap();
+        assert_sound(&repo, &when);
+        let now = read_tree(&lab.top());
+        for snapshot in repo.snapshots().unwrap().snapshots {
+            let known = lab.known.iter().find(|(known, _)| known.id == snapshot.id);
+            assert_restores(&repo, &snapshot, &lab.top(), known.map_or(&now, |(_, tree)| tree), &when);
+        }
+        assert_eq!(prune(&repo).unwrap().deferred, None, "{when}");
+        assert_no_garbage(&repo, &when);
+        assert_sound(&repo, &when);
+        if faulty.calls() <= n {
+            return assert!(n > 8, "only {n} calls");
+        }
+    }
+}
+
+fn back_up(repo: &Arc<Repo>, top: &Path) {
+    backed_up(repo, top);
+}
+
+fn clean_up(repo: &Arc<Repo>, _top: &Path) {
+    forget_and_prune(repo);
+}
+
+#[test]
+fn a_restore_beside_a_prune() {
+    beside(clean_up, |lab, repo, when| {
+        let (snapshot, tree) = &lab.known[1];
+        assert_restores(repo, snapshot, &lab.top(), tree, when);
+    });
+}
+
+#[test]
+fn a_backup_beside_a_prune() {
+    beside(clean_up, |lab, repo, when| {
+        let outcome = backup(repo, &lab.top()).unwrap_or_else(|e| panic!("{when}: {e}"));
+        assert_restores(repo, &outcome.snapshot.unwrap(), &lab.top(), &read_tree(&lab.top()), when);
+    });
+}
+
+#[test]
+fn a_backup_beside_a_backup() {
+    beside(back_up, |lab, repo, when| {
+        backup(repo, &lab.top()).unwrap_or_else(|e| panic!("{when}: {e}"));
+    });
+}
+
+#[test]
+fn a_prune_beside_a_backup() {
+    beside(back_up, |lab, repo, when| {
+        repo.delete_snapshots(&[lab.known[0].0.id]).unwrap();
+        prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+    });
+}
+
+#[test]
+fn a_prune_beside_a_prune() {
+    beside(clean_up, |_, repo, when| {
+        prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+    });
+}
+
+#[test]
+fn a_check_beside_a_backup() {
+    beside(back_up, |_, repo, when| {
+        let outcome = check(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+        assert!(outcome.findings.is_empty() && outcome.hits.is_empty(), "{when}: {:?}", outcome.findings);
+    });
+}
+
+#[test]
+fn a_check_beside_a_prune() {
+    beside(clean_up, |_, repo, when| {
+        let outcome = check(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+        assert!(outcome.findings.is_empty() && outcome.hits.is_empty(), "{when}: {:?}", outcome.findings);
+    });
+}

@@ -1,0 +1,122 @@
+//! A repository to experiment with: cheap key derivation, small chunks, and each command as one call of the library.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ssb::base::{Cancel, Entropy, Silent, SystemClock};
+use ssb::chunker::ChunkerParams;
+use ssb::crypto::{KdfParams, SecretText};
+use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
+use ssb::ops::check::{self, CheckOutcome, ReadData};
+use ssb::ops::prune::{self, PruneOptions, PruneSummary};
+use ssb::repo::{Edges, Repo, RepoError, Snapshot};
+use ssb::source::WalkOptions;
+use ssb::store::ObjectStore;
+
+/// Bytes that are never drawn twice in one process: two clients of one repository must not share a session's name.
+struct Drawn(AtomicU64);
+
+static DRAWN: Drawn = Drawn(AtomicU64::new(0));
+
+impl Entropy for &Drawn {
+    fn fill(&self, buffer: &mut [u8]) {
+        let turn = self.0.fetch_add(1, Ordering::Relaxed);
+        blake3::Hasher::new().update(&turn.to_le_bytes()).finalize_xof().fill(buffer);
+    }
+}
+
+fn edges(cache: Option<&Path>) -> Edges {
+    Edges {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(&DRAWN),
+        host: "lab".to_owned(),
+        user: "tester".to_owned(),
+        cache_root: cache.map(PathBuf::from),
+        observer: Arc::new(Silent),
+    }
+}
+
+pub const PASSPHRASE: &str = "a-passphrase-that-no-output-may-show";
+
+fn passphrase() -> SecretText {
+    SecretText::new(PASSPHRASE.to_owned())
+}
+
+/// A new repository.
+pub fn create(store: Arc<dyn ObjectStore>, cache: Option<&Path>) -> Result<Arc<Repo>, RepoError> {
+    let kdf = KdfParams { memory_kib: 64, passes: 1, lanes: 1 };
+    let chunker = ChunkerParams::new(256, 1024, 4096).unwrap();
+    Repo::create(store, &passphrase(), kdf, chunker, edges(cache)).map(Arc::new)
+}
+
+/// A client that finds the repository and unlocks it.
+pub fn open(store: Arc<dyn ObjectStore>, cache: Option<&Path>) -> Result<Arc<Repo>, RepoError> {
+    Repo::find(store)?.unlock(&passphrase(), edges(cache)).map(Arc::new)
+}
+
+/// Backs up one directory.
+pub fn backup(repo: &Arc<Repo>, source: &Path) -> ssb::ops::Result<BackupOutcome> {
+    let base = PathBuf::from("/");
+    back_up(repo, Source::Paths { paths: vec![source.to_owned()], base, walk: WalkOptions::default() })
+}
+
+/// Backs up anything.
+pub fn back_up(repo: &Arc<Repo>, source: Source) -> ssb::ops::Result<BackupOutcome> {
+    let options = BackupOptions {
+        source,
+        tags: Vec::new(),
+        host: "lab".to_owned(),
+        zstd_level: 1,
+        dry_run: false,
+        read_all: false,
+        count_ahead: false,
+        program: "a test".to_owned(),
+    };
+    backup::run(repo, options, &Cancel::new())
+}
+
+/// Backs up one directory that must be wholly readable.
+pub fn backed_up(repo: &Arc<Repo>, source: &Path) -> Snapshot {
+    let outcome = backup(repo, source).unwrap();
+    assert!(outcome.issues.is_empty(), "{:?}", outcome.issues);
+    outcome.snapshot.unwrap()
+}
+
+/// Frees all that can be freed.
+pub fn prune(repo: &Arc<Repo>) -> ssb::ops::Result<PruneSummary> {
+    run_prune(repo, false)
+}
+
+/// Says what a prune would do.
+pub fn plan_prune(repo: &Arc<Repo>) -> ssb::ops::Result<PruneSummary> {
+    run_prune(repo, true)
+}
+
+fn run_prune(repo: &Arc<Repo>, dry_run: bool) -> ssb::ops::Result<PruneSummary> {
+    let fence_after = jiff::SignedDuration::from_hours(1);
+    prune::run(repo, PruneOptions { max_unused_percent: 0.0, fence_after, dry_run }, &Cancel::new())
+}
+
+/// Reads and checks everything.
+pub fn check(repo: &Arc<Repo>) -> ssb::ops::Result<CheckOutcome> {
+    check::run(repo, ReadData::All, 0, &Cancel::new())
+}
+
+/// Everything is there and nothing is left over.
+pub fn assert_sound(repo: &Arc<Repo>, when: &str) {
+    let outcome = check(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+    assert!(
+        outcome.findings.is_empty() && outcome.hits.is_empty(),
+        "{when}: {:?} {:?}",
+        outcome.findings,
+        outcome.hits
+    );
+}
+
+/// No pack is there that nothing needs.
+pub fn assert_no_garbage(repo: &Arc<Repo>, when: &str) {
+    let left = plan_prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+    let garbage = (left.packs_unused, left.packs_unlisted, left.packs_condemned_before, left.packs_repacked);
+    assert_eq!(garbage, (0, 0, 0, 0), "{when}: {left:?}");
+}
