@@ -1,11 +1,12 @@
 //! Storing chunks: known or not, compress, seal, pack, upload, list in a segment. Shared by everything that writes packs.
 //!
 //! ```text
-//!  put() on any thread                          uploads x UPLOADS              whoever fills it up
+//!  put() on any thread                          uploads x 2 or 4             whoever fills it up
 //!  id -> claimed? -> known? -> compress -> lane: pack --[1]--> PUT pack -> listing ----------> PUT segment -> index
 //! ```
 //!
-//! A lane is a pack being filled; there are as many as threads may seal side by side. Memory: (lanes + uploads + 1) packs.
+//! A lane is a pack being filled; there are as many as threads may seal side by side. It stays taken until its full pack is
+//! queued, so that memory is bounded by lanes + uploads + 1 packs, however many threads there are.
 
 use super::cache::CacheKind;
 use super::error::{RepoError, Result};
@@ -31,7 +32,9 @@ const SEGMENT_CHUNKS: usize = 32 << 10;
 /// The same by time.
 const SEGMENT_AGE: SignedDuration = SignedDuration::from_secs(180);
 const CLAIM_SHARDS: usize = 64;
-const UPLOADS: usize = 4;
+/// More uploads hide the latency of a remote store; a local one is as fast with two.
+const UPLOADS_REMOTE: usize = 4;
+const UPLOADS_LOCAL: usize = 2;
 const MOST_LANES: usize = 4;
 
 /// How chunks are stored.
@@ -107,7 +110,8 @@ impl ChunkWriter {
             let (shared, packs) = (shared.clone(), packs.clone());
             std::thread::spawn(move || shared.upload_all(&packs))
         };
-        let uploads = (0..UPLOADS).map(upload).collect();
+        let uploads = if shared.repo.store.is_local() { UPLOADS_LOCAL } else { UPLOADS_REMOTE };
+        let uploads = (0..uploads).map(upload).collect();
         let data = (0..options.lanes.clamp(1, MOST_LANES)).map(|_| Mutex::default()).collect();
         Self { shared, data, tree: Mutex::default(), queue: Some(queue), uploads }
     }
@@ -174,7 +178,6 @@ impl ChunkWriter {
             *lane = Some(pack);
             return Ok(());
         }
-        drop(lane);
         self.enqueue(pack)
     }
 

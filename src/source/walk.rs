@@ -25,6 +25,8 @@ pub struct Found {
     pub directory: Arc<[u8]>,
     pub name: Box<[u8]>,
     pub metadata: Metadata,
+    /// A directory that only leads to a source and is none itself.
+    pub is_waypoint: bool,
 }
 
 impl Found {
@@ -83,7 +85,8 @@ impl<'a> Walker<'a> {
             if metadata.kind == Kind::Directory && !self.is_foreign(node, device, its_device) {
                 below.push(name.clone());
             }
-            if !(self.entry)(Found { directory: path.clone(), name, metadata }) {
+            let is_waypoint = named.is_some_and(|named| !named.whole);
+            if !(self.entry)(Found { directory: path.clone(), name, metadata, is_waypoint }) {
                 return Err(Ended);
             }
         }

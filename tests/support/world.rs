@@ -77,7 +77,7 @@ impl World {
                 Some(rustix::fs::Gid::from_raw(4321)),
             )
             .unwrap();
-            fs::set_permissions(self.top.join("a/b/c"), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(self.top.join("a/b/c"), fs::Permissions::from_mode(0o000)).unwrap();
         }
         for (name, seconds, nanos) in [
             ("mode-0444", -1, 999_999_999),

@@ -54,6 +54,14 @@ impl<'a> ParentCursor<'a> {
     }
 }
 
+/// Takes the times of a directory that only leads to a source from the parent: what comes and goes beside the sources is no
+/// change of theirs, and must not make an unchanged backup write.
+pub fn keep_times(now: &mut Metadata, before: &Metadata) {
+    if (now.kind, now.mode, now.uid, now.gid) == (before.kind, before.mode, before.uid, before.gid) {
+        *now = before.clone();
+    }
+}
+
 fn nanoseconds(time: FileTime) -> i128 {
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds)
 }

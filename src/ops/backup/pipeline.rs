@@ -14,7 +14,7 @@
 use super::Gathered;
 use super::batch::{self, Item, Outcome};
 use super::large;
-use super::parent::ParentCursor;
+use super::parent::{self, ParentCursor};
 use crate::base::{Cancel, Counter, Issue, IssueCode, Observer, Stage};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::tree::{Content, Entry, Path, TreeBuilder};
@@ -113,10 +113,13 @@ struct Feeder<'a> {
 
 impl Feeder<'_> {
     /// `false` if nobody is listening any more.
-    fn add(&mut self, found: Found, parent: Option<&mut ParentCursor<'_>>) -> bool {
+    fn add(&mut self, mut found: Found, parent: Option<&mut ParentCursor<'_>>) -> bool {
         let (known, before) = match parent {
             Some(cursor) => {
                 let before = cursor.find(&found);
+                if let Some(before) = before.as_ref().filter(|_| found.is_waypoint) {
+                    parent::keep_times(&mut found.metadata, &before.metadata);
+                }
                 (before.as_ref().is_some_and(|b| cursor.is_unchanged(&found.metadata, &b.metadata)), before)
             }
             None => (false, None),
