@@ -182,7 +182,7 @@ fn unreadable(shell: &Shell) -> PathBuf {
         return PathBuf::from("/sys/bus/platform/uevent");
     }
     let path = shell.write("data/secret", "x");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     path
 }
 
