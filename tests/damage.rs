@@ -18,7 +18,8 @@ use ssb::repo::{Repo, Session, Snapshot, layout};
 use ssb::source::Filter;
 use ssb::store::{MemoryStore, ObjectStore, list_all};
 use support::chance::Chance;
-use support::lab::{backed_up, backup, check, create, open, plan_prune, prune};
+use support::lab::{assert_sound, backed_up, backup, check, create, open, plan_prune, prune};
+use support::restored::assert_restores;
 use support::tree::{Content, Tree, read_tree};
 
 /// What was backed up at once: a folder, and the objects that hold it and nothing else.
@@ -119,8 +120,8 @@ const ALL: [Damage; 14] = [
 ];
 
 /// A copy of the store with the damage done; `None` if it cannot be done.
-fn damaged(lab: &Lab, key: &str, others: &[String], damage: Damage) -> Option<Arc<MemoryStore>> {
-    let store = copy_of(&lab.store);
+fn damaged(store: &MemoryStore, key: &str, others: &[String], damage: Damage) -> Option<Arc<MemoryStore>> {
+    let store = copy_of(store);
     let mut bytes = store.get(key).unwrap().to_vec();
     let len = bytes.len();
     match damage {
@@ -196,7 +197,7 @@ fn lists(issue: &Issue, path: &Path) -> bool {
 
 /// Every command on one damaged repository.
 fn examine(lab: &Lab, key: &str, others: &[String], damage: Damage) {
-    let Some(store) = damaged(lab, key, others, damage) else { return };
+    let Some(store) = damaged(&lab.store, key, others, damage) else { return };
     let when = format!("{key} {damage:?}");
     let client = |store: &Arc<MemoryStore>| open(store.clone(), None).map_err(|e| e.to_string());
     let repo = match client(&store) {
@@ -248,7 +249,7 @@ fn examine(lab: &Lab, key: &str, others: &[String], damage: Damage) {
     match backup(&repo, &lab.groups[0].top) {
         Ok(outcome) if !key.starts_with("packs/") => {
             let snapshot = outcome.snapshot.unwrap();
-            support::restored::assert_restores(&repo, &snapshot, &lab.groups[0].top, &lab.groups[0].tree, &when);
+            assert_restores(&repo, &snapshot, &lab.groups[0].top, &lab.groups[0].tree, &when);
         }
         Ok(_) => {}
         Err(error) => assert_named(&error.to_string(), key, others, &when),
@@ -278,7 +279,7 @@ fn assert_found(lab: &Lab, outcome: &CheckOutcome, key: &str, others: &[String],
         ("config", Damage::Gone) => assert_eq!(text, "", "{when}"),
         // Who made a slot, and when, are for people only: damage there hits nothing.
         ("keys", _) if text.is_empty() => {
-            let store = damaged(lab, key, others, damage).unwrap();
+            let store = damaged(&lab.store, key, others, damage).unwrap();
             store.delete(layout::CONFIG).unwrap();
             open(store, None).unwrap_or_else(|e| panic!("{when}: nothing was found, but {e}"));
         }
@@ -369,7 +370,7 @@ fn a_check_does_not_believe_its_cache() {
         for key in lab.objects(prefix) {
             for damage in [Damage::Flip(8), Damage::Empty] {
                 let when = format!("{key} {damage:?}");
-                let store = damaged(&lab, &key, &[], damage).unwrap();
+                let store = damaged(&lab.store, &key, &[], damage).unwrap();
                 let outcome = check(&open(store, Some(cache.path())).unwrap()).unwrap();
                 let found = outcome.findings.iter().filter(|finding| finding.object == key).count();
                 assert_eq!(found, 1, "{when}: {:?}", outcome.findings);
@@ -419,5 +420,31 @@ fn a_second_copy_saves() {
         assert_eq!((right.len() + 1, issues.len()), (group.tree.len(), 1));
         let outcome = check(&repo).unwrap();
         assert_eq!((outcome.findings.len(), outcome.hits.len()), (2, 2), "{:?}", outcome.hits);
+    }
+}
+
+/// The way to mend what no copy brings back: who condemns the bad packs makes the next backup store them again, and a prune
+/// takes them away.
+#[test]
+fn what_is_condemned_is_stored_again() {
+    for damage in [Damage::Flip(8), Damage::Half, Damage::Gone] {
+        let lab = Lab::new();
+        let mut store = lab.store.clone();
+        let mut bad = Vec::new();
+        let is_data = |key: &&String| key.starts_with("packs/") && lab.store.get(key).unwrap()[5] == 1;
+        for key in lab.groups[0].objects.iter().filter(is_data) {
+            store = damaged(&store, key, &[], damage).unwrap();
+            bad.extend(layout::parse_pack(key));
+        }
+        let repo = open(store, None).unwrap();
+        assert!(!check(&repo).unwrap().findings.is_empty());
+        repo.put_condemned(bad).unwrap();
+        let snapshot = backed_up(&repo, &lab.groups[0].top);
+        let when = format!("{damage:?}");
+        assert_eq!(prune(&repo).unwrap_or_else(|e| panic!("{when}: {e}")).deferred, None);
+        assert_sound(&repo, &when);
+        for snapshot in [&lab.groups[0].snapshot, &snapshot] {
+            assert_restores(&repo, snapshot, &lab.groups[0].top, &lab.groups[0].tree, &when);
+        }
     }
 }
