@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 /// Packs that are in memory at a time; each may be as long as its writer made it.
 const WIDTH: usize = 4;
 const NEXT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
-                    again while their sources exist";
+     into another repository while their sources exist: this one still counts on the object";
 
 pub(super) fn check(
     checked: &Checked,

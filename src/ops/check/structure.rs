@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Objects that are read at a time.
 const FETCH_WIDTH: usize = 8;
 const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
-                          again while their sources exist";
+     into another repository while their sources exist: this one still counts on the object";
 const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
 
 const DELETE_IT: &str = "bring the object back from a copy of the bucket, or run the backups again and then delete it";
