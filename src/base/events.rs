@@ -53,7 +53,6 @@ pub enum IssueCode {
     RestoreMetadata,
     RestoreSkipped,
     DamagedObject,
-    MissingObject,
     CacheUnusable,
     #[serde(other)]
     Other,

@@ -75,7 +75,6 @@ fn repo_code(error: &RepoError) -> u8 {
         | RepoError::Index(_)
         | RepoError::AlreadyExists { .. }
         | RepoError::Fenced
-        | RepoError::Cache { .. }
         | RepoError::Seal(_) => code::FAILED,
     }
 }

@@ -1,7 +1,7 @@
 //! The repository layer's error: what is wrong with the bucket's contents, or with the way to them.
 
 use crate::index::IndexError;
-use crate::store::StoreError;
+use crate::store::{ErrorKind, StoreError};
 
 /// A repository operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +40,6 @@ pub enum RepoError {
     Fenced,
     #[error("interrupted")]
     Interrupted,
-    #[error("the local cache folder {place} cannot be used: {message}")]
-    Cache { place: String, message: String },
     #[error("sealing failed: {0}")]
     Seal(String),
 }
@@ -51,6 +49,15 @@ pub type Result<T> = std::result::Result<T, RepoError>;
 impl RepoError {
     pub(crate) fn damaged(object: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Damaged { object: object.into(), what: what.into() }
+    }
+
+    /// Of reading an object that should be there: gone or too short is damage, all else is the way to it.
+    pub(crate) fn reading(object: &str, error: StoreError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound => Self::Missing { object: object.to_owned() },
+            ErrorKind::OutOfRange => Self::damaged(object, "it is too short"),
+            _ => error.into(),
+        }
     }
 
     /// Whether it is stored bytes that are at fault, not the way to them.

@@ -11,7 +11,6 @@ use super::view::View;
 use crate::base::{Cancel, ChunkId, PackId};
 use crate::crypto::Sealer;
 use crate::index::{Location, PackNumber};
-use crate::store::{ErrorKind, StoreError};
 use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +97,7 @@ impl ChunkReader {
     /// A range of a pack.
     pub fn fetch(&self, pack: &PackId, offset: u64, len_bytes: u64) -> Result<Bytes> {
         let key = layout::pack(pack);
-        self.repo.store.get_range(&key, offset, len_bytes).map_err(|e| pack_error(key, e))
+        self.repo.store.get_range(&key, offset, len_bytes).map_err(|e| RepoError::reading(&key, e))
     }
 
     /// The pack with this number, its key unwrapped.
@@ -138,7 +137,7 @@ impl ChunkReader {
             Some(bytes) => bytes,
             None => {
                 let key = layout::pack(id);
-                let bytes = self.repo.store.get(&key).map_err(|e| pack_error(key, e))?;
+                let bytes = self.repo.store.get(&key).map_err(|e| RepoError::reading(&key, e))?;
                 self.repo.cache.put(CacheKind::TreePacks, &hash, &bytes);
                 bytes
             }
@@ -148,15 +147,6 @@ impl ChunkReader {
         }
         held.push_back((*id, bytes.clone()));
         Ok(bytes)
-    }
-}
-
-/// A pack that is gone or too short is damage; all else is the way to it.
-fn pack_error(key: String, error: StoreError) -> RepoError {
-    match error.kind {
-        ErrorKind::NotFound => RepoError::Missing { object: key },
-        ErrorKind::OutOfRange => RepoError::damaged(key, "it is too short"),
-        _ => error.into(),
     }
 }
 

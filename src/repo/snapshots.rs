@@ -7,7 +7,7 @@ use super::layout;
 use super::open::Repo;
 use super::snapshot::{Manifest, Snapshot};
 use crate::base::{Cancel, SnapshotId, parallel};
-use crate::store::{ErrorKind, list_all};
+use crate::store::list_all;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -56,10 +56,7 @@ impl Repo {
         let from_cache = cached.is_some();
         let object = match cached {
             Some(object) => object,
-            None => self.store.get(&key).map_err(|e| match e.kind {
-                ErrorKind::NotFound => RepoError::Missing { object: key.clone() },
-                _ => e.into(),
-            })?,
+            None => self.store.get(&key).map_err(|e| RepoError::reading(&key, e))?,
         };
         let payload = envelope::open(&self.keys, ObjectKind::Snapshot, &key, &object)?;
         let manifest = Manifest::decode(&key, &payload)?;

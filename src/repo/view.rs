@@ -10,7 +10,7 @@ use super::open::Repo;
 use super::segment;
 use crate::base::{Cancel, ChunkId, Issue, IssueCode, PackId, SegmentId, Stage, parallel};
 use crate::index::{Index, Location, MemoryIndex, PackListing, PackNumber, RocksIndex};
-use crate::store::{ErrorKind, list_all};
+use crate::store::list_all;
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
 use std::collections::HashSet;
@@ -178,10 +178,7 @@ impl Repo {
     /// The packs that a segment lists.
     pub fn read_segment(&self, id: &SegmentId) -> Result<Vec<PackListing>> {
         let key = layout::segment(id);
-        let object = self.store.get(&key).map_err(|e| match e.kind {
-            ErrorKind::NotFound => RepoError::Missing { object: key.clone() },
-            _ => e.into(),
-        })?;
+        let object = self.store.get(&key).map_err(|e| RepoError::reading(&key, e))?;
         let payload = envelope::open(&self.keys, ObjectKind::Segment, &key, &object)?;
         if blake3::hash(&object).as_bytes() != id.as_bytes() {
             return Err(RepoError::damaged(key, "it is another segment under this name"));
@@ -227,10 +224,7 @@ impl Repo {
         let object = match self.cache.get(CacheKind::Condemned, name) {
             Some(object) => object,
             None => {
-                let object = self.store.get(key).map_err(|e| match e.kind {
-                    ErrorKind::NotFound => RepoError::Missing { object: key.to_owned() },
-                    _ => e.into(),
-                })?;
+                let object = self.store.get(key).map_err(|e| RepoError::reading(key, e))?;
                 self.cache.put(CacheKind::Condemned, name, &object);
                 object
             }
