@@ -19,7 +19,7 @@ use support::s3_server::{self, S3Server};
 /// s3s-fs looks before it writes, which is no atomic test, and makes file names of keys.
 const S3S: Promises = Promises { atomic_put_new: false, max_key_bytes: 120 };
 
-/// The stack of `open`, with waits that a test can afford and failures to retry from.
+/// The stack of `open`, with failures to retry from.
 fn decorated<S: ObjectStore>(store: S) -> impl ObjectStore {
     // Lost answers have tests of their own: after one, a winner of put_new does not know that it has won.
     let faulty = FaultStore::new(store, |call| match call.index % 5 {
@@ -27,14 +27,18 @@ fn decorated<S: ObjectStore>(store: S) -> impl ObjectStore {
         _ => Fault::None,
     });
     let counted = CountingStore::new(RecordStore::new(faulty), Arc::new(Counters::default()));
-    let limited = LimitStore::new(counted, NonZeroUsize::new(5).unwrap());
+    patient(LimitStore::new(counted, NonZeroUsize::new(5).unwrap()))
+}
+
+/// Tries again what the contract lets fail, with waits that a test can afford.
+fn patient<S: ObjectStore>(store: S) -> impl ObjectStore {
     let policy = RetryPolicy {
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(10),
+        unreachable_total: Duration::from_secs(30),
         transient_total: Duration::from_secs(30),
-        ..RetryPolicy::default()
     };
-    RetryStore::new(limited, policy, Arc::new(SystemPacer::new(Cancel::new())))
+    RetryStore::new(store, policy, Arc::new(SystemPacer::new(Cancel::new())))
 }
 
 #[test]
@@ -78,7 +82,8 @@ fn directory_as_opened() {
 fn s3_in_process() {
     let server = S3Server::start();
     let store = S3Store::connect(&server.location(""), &s3_server::settings()).unwrap();
-    conformance(&store, S3S);
+    // A server that refuses a conditional write hangs up on a body that it has not read, and the client may see only that.
+    conformance(&patient(store), S3S);
 }
 
 #[test]
