@@ -1,21 +1,20 @@
 //! Where to cut: FastCDC over a keyed gear table. Decides lengths only; it neither reads files nor names chunks.
 //!
 //! FastCDC: Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach for Data Deduplication" (2016)
-//! and "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems" (2020); the inner loop
-//! is the `fastcdc` crate's.
+//! and "The Design of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems" (2020). Masks and cuts
+//! are those of the `fastcdc` crate.
 
 mod params;
+mod scan;
 
 pub use params::{ChunkerParams, ParamsError};
 
-use fastcdc::v2020::{Normalization, cut_gear, select_masks};
+use fastcdc::v2020::{Normalization, select_masks};
 
 /// Cuts byte runs at content-defined places. Cheap to share between threads.
 pub struct Chunker {
     params: ChunkerParams,
     gear: Box<[u64; 256]>,
-    /// The gear table shifted left by one: FastCDC rolls two bytes a step.
-    gear_shifted: Box<[u64; 256]>,
     plain: Target,
     noise: Target,
 }
@@ -39,12 +38,20 @@ impl Target {
 const NOISE_SAMPLE_BYTES: usize = 512;
 const NOISE_VALUES: u32 = 200;
 
-/// Noise hardly ever repeats in parts, so it is cut into longer chunks, which cost less to list.
-fn is_noise(data: &[u8]) -> bool {
+/// Whether data begins like something compressed or encrypted. Noise hardly ever repeats in parts, so it is cut into longer
+/// chunks, which cost less to list.
+pub fn is_noise(data: &[u8]) -> bool {
     let Some(sample) = data.get(..NOISE_SAMPLE_BYTES) else { return false };
     let mut seen = [0u64; 4];
     sample.iter().for_each(|&byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
     seen.iter().map(|word| word.count_ones()).sum::<u32>() >= NOISE_VALUES
+}
+
+/// How far the search for the end of a chunk has come.
+#[derive(Debug, Default)]
+pub struct Search {
+    tested: usize,
+    hash: u64,
 }
 
 impl Chunker {
@@ -54,35 +61,50 @@ impl Chunker {
         for (word, bytes) in gear.iter_mut().zip(gear_bytes.as_chunks::<8>().0) {
             *word = u64::from_le_bytes(*bytes);
         }
-        let gear_shifted = Box::new(gear.map(|word| word << 1));
         let (plain, noise) = (Target::new(params.average_bytes()), Target::new(params.noise_average_bytes()));
-        Self { params, gear, gear_shifted, plain, noise }
+        Self { params, gear, plain, noise }
     }
 
     pub fn params(&self) -> &ChunkerParams {
         &self.params
     }
 
-    /// Length of the first chunk of `data`, 0 only if `data` is empty.
-    ///
-    /// `data` must either hold the rest of the input or at least [`ChunkerParams::maximum_bytes`]; otherwise the cut
-    /// would depend on where a buffer happened to end.
+    /// Length of the first chunk of `data`, which holds the rest of the input; 0 only if it is empty.
     pub fn cut(&self, data: &[u8]) -> usize {
-        let p = &self.params;
+        self.go_on(&mut Search::default(), data).unwrap_or(data.len())
+    }
+
+    /// Goes on with the search for the end of a chunk. `data` is what is there of the chunk so far and of what follows: with
+    /// each call the same bytes and more. `None` if the chunk does not end in it, unless the input does. Where the
+    /// chunk ends does not depend on how the input comes in parts.
+    pub fn search(&self, search: &mut Search, data: &[u8]) -> Option<usize> {
+        if data.len() < NOISE_SAMPLE_BYTES { None } else { self.go_on(search, data) }
+    }
+
+    fn go_on(&self, search: &mut Search, data: &[u8]) -> Option<usize> {
+        let (minimum, maximum) = (self.params.minimum_bytes() as usize, self.params.maximum_bytes() as usize);
+        if data.len() <= minimum {
+            return None;
+        }
         let target = if is_noise(data) { &self.noise } else { &self.plain };
-        cut_gear(
-            data,
-            p.minimum_bytes() as usize,
-            target.average_bytes,
-            p.maximum_bytes() as usize,
-            target.mask_short,
-            target.mask_long,
-            target.mask_short << 1,
-            target.mask_long << 1,
-            &*self.gear,
-            &*self.gear_shifted,
-        )
-        .1
+        // Tested are pairs of bytes; an odd one at the end is no place for a cut.
+        let end = data.len().min(maximum) & !1;
+        let centre = target.average_bytes.min(end);
+        for (until, mask) in [(centre, target.mask_short), (end, target.mask_long)] {
+            let from = search.tested.max(minimum);
+            if from < until {
+                if let Some(at) = scan::find(&self.gear, &mut search.hash, &data[from..until], mask) {
+                    *search = Search::default();
+                    return Some(from + at);
+                }
+                search.tested = until;
+            }
+        }
+        if data.len() < maximum {
+            return None;
+        }
+        *search = Search::default();
+        Some(maximum)
     }
 
     /// The chunks of `data`, which is a whole input.
@@ -98,6 +120,7 @@ impl Chunker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fastcdc::v2020::cut_gear;
 
     fn gear(seed: u8) -> [u8; 2048] {
         let mut bytes = [0; 2048];
@@ -109,6 +132,11 @@ mod tests {
         let mut bytes = vec![0; len];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
         bytes
+    }
+
+    fn sample(len: usize, is_text: bool) -> Vec<u8> {
+        let noise = noise(len);
+        if is_text { noise.iter().map(|byte| b'a' + byte % 32).collect() } else { noise }
     }
 
     fn small() -> ChunkerParams {
@@ -125,7 +153,7 @@ mod tests {
         assert!(lens[..lens.len() - 1].iter().all(|&l| l >= 256));
         let mean = data.len() / lens.len();
         assert!((1400..3000).contains(&mean), "mean of noise {mean}");
-        let text: Vec<u8> = data.iter().map(|byte| b'a' + byte % 32).collect();
+        let text = sample(1 << 20, true);
         let mean = text.len() / chunker.chunks(&text).count();
         assert!((700..1700).contains(&mean), "mean of text {mean}");
     }
@@ -150,14 +178,46 @@ mod tests {
         assert!(before.intersection(&other).count() < before.len() / 20);
     }
 
+    /// The crate's own loop, which is the reference.
+    fn reference(chunker: &Chunker, data: &[u8]) -> usize {
+        let p = &chunker.params;
+        let target = if is_noise(data) { &chunker.noise } else { &chunker.plain };
+        let [short, long] = [target.mask_short, target.mask_long];
+        let shifted = chunker.gear.map(|word| word << 1);
+        let [min, max] = [p.minimum_bytes(), p.maximum_bytes()].map(|bytes| bytes as usize);
+        let (gear, average) = (&*chunker.gear, target.average_bytes);
+        cut_gear(data, min, average, max, short, long, short << 1, long << 1, gear, &shifted).1
+    }
+
     proptest::proptest! {
         #[test]
-        fn a_buffer_of_the_maximum_is_enough_to_find_the_cut(len in 0usize..40_000, seed: u8) {
+        fn cuts_are_those_of_the_crate(len in 0usize..40_000, seed: u8, is_text: bool) {
             let chunker = Chunker::new(small(), &gear(seed));
-            let data = &noise(len)[..];
-            let whole = chunker.cut(data);
-            assert_eq!(chunker.cut(&data[..len.min(4096)]), whole);
-            assert_eq!(whole == 0, data.is_empty());
+            let data = sample(len, is_text);
+            let mut at = 0;
+            while at < len {
+                let length = chunker.cut(&data[at..]);
+                assert_eq!(length, reference(&chunker, &data[at..]));
+                at += length;
+            }
+        }
+
+        #[test]
+        fn parts_do_not_matter(len in 0usize..9000, parts in proptest::collection::vec(1usize..700, 0..40), seed: u8, is_text: bool) {
+            let chunker = Chunker::new(small(), &gear(seed));
+            let data = sample(len, is_text);
+            let (mut search, mut given) = (Search::default(), 0);
+            let mut found = None;
+            for part in parts {
+                given = (given + part).min(len);
+                found = chunker.search(&mut search, &data[..given]);
+                if found.is_some() {
+                    break;
+                }
+            }
+            let whole = chunker.cut(&data);
+            let found = found.or_else(|| chunker.search(&mut search, &data));
+            assert!(found == Some(whole) || found.is_none() && (whole == len || len < 512));
         }
     }
 }

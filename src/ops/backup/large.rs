@@ -1,19 +1,20 @@
-//! A long content: read and cut on one thread in windows, hashed, compressed and sealed by all.
+//! A long content: read in windows on one thread, cut on the next, hashed, compressed and sealed by all.
 
 use super::pipeline::Context;
 use crate::base::{ChunkId, Counter};
+use crate::chunker::Search;
 use crate::repo::tree::{Content, ContentBuilder};
 use crate::repo::{ChunkKind, RepoError};
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes read at a time; at least the largest chunk is added to it, so that a cut never depends on where a window ends.
-const WINDOW_BYTES: usize = 8 << 20;
-/// Windows of one file that are being stored while the next is read.
-const WINDOWS_IN_FLIGHT: usize = 2;
+/// Bytes read at a time.
+const WINDOW_BYTES: usize = 4 << 20;
+/// Windows of one content at a time: one is read, one is cut, one is stored.
+const WINDOWS: usize = 3;
 
 /// Why a content could not be stored.
 pub(super) enum LargeError {
@@ -34,39 +35,59 @@ pub(super) struct Read {
     pub size: u64,
 }
 
-/// A window whose chunks are on their way.
+/// Bytes that were read, behind room for what the window before leaves uncut.
 struct Window {
+    bytes: Vec<u8>,
+    /// Where the bytes begin that are not stored yet, and where they end.
+    filled: Range<usize>,
+}
+
+/// A window whose chunks are on their way.
+struct Stored {
     bytes: Arc<Vec<u8>>,
+    /// Bytes after the last chunk that could be cut.
+    uncut: Range<usize>,
     ids: Receiver<(usize, Result<ChunkId, RepoError>)>,
 }
 
-/// Stores what `read` gives; it fills its buffer unless the content ends.
+/// Fills its buffer unless the content ends.
+type ReadWindow<'a> = &'a mut (dyn FnMut(&mut [u8]) -> io::Result<usize> + Send);
+
+/// Stores what `read` gives.
 pub(super) fn store_stream(context: &Context, read: ReadWindow<'_>) -> Result<Read, LargeError> {
-    let mut in_flight = VecDeque::new();
-    let stored = pump(context, read, &mut in_flight);
-    // After a failure too, nothing of this file is running any more when it is given up.
-    in_flight.into_iter().for_each(|window| window.ids.into_iter().for_each(drop));
-    stored
+    let room = room_bytes(context);
+    let (give, spare) = bounded(WINDOWS);
+    (0..WINDOWS).for_each(|_| give.send(Vec::new()).unwrap_or(()));
+    let (filled, windows) = bounded(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || read_windows(read, room, &spare, &filled));
+        let mut in_flight = VecDeque::new();
+        let stored = pump(context, windows, give, &mut in_flight);
+        // After a failure too, nothing of this content is running any more when it is given up.
+        in_flight.into_iter().for_each(|window: Stored| window.ids.into_iter().for_each(drop));
+        stored
+    })
 }
 
 /// The same on the calling thread alone.
 pub(super) fn store_alone(context: &Context, read: ReadWindow<'_>) -> Result<Read, LargeError> {
-    let largest = context.repo.chunker.params().maximum_bytes() as usize;
+    let room = room_bytes(context);
     let mut content = ContentBuilder::default();
-    let mut bytes = vec![0; WINDOW_BYTES + largest];
-    let (mut filled, mut size) = (0, 0);
+    let mut search = Search::default();
+    let mut window = Window { bytes: vec![0; room + WINDOW_BYTES], filled: room..room };
+    let mut size = 0;
     loop {
-        let got = read(&mut bytes[filled..]).map_err(LargeError::Read)?;
-        filled += got;
+        let got = read(&mut window.bytes[room..]).map_err(LargeError::Read)?;
+        window.filled.end = room + got;
         size += got as u64;
-        let at_end = filled < bytes.len();
-        let (ranges, cut_to) = cut(context, &bytes[..filled], largest, at_end);
-        for range in ranges {
-            let (id, _) = context.writer.put(ChunkKind::Data, &bytes[range])?;
+        let at_end = got < WINDOW_BYTES;
+        for range in cut(context, &mut search, &mut window, at_end) {
+            let (id, _) = context.writer.put(ChunkKind::Data, &window.bytes[range])?;
             content.push(id, &mut &*context.writer)?;
         }
-        bytes.copy_within(cut_to..filled, 0);
-        filled -= cut_to;
+        let uncut = window.filled.len();
+        window.bytes.copy_within(window.filled, room - uncut);
+        window.filled = room - uncut..room;
         context.observer().add(Counter::BytesDone, got as u64);
         if context.cancel.is_cancelled() {
             return Err(RepoError::Interrupted.into());
@@ -77,32 +98,55 @@ pub(super) fn store_alone(context: &Context, read: ReadWindow<'_>) -> Result<Rea
     }
 }
 
-type ReadWindow<'a> = &'a mut dyn FnMut(&mut [u8]) -> io::Result<usize>;
+/// What is left uncut is always shorter.
+fn room_bytes(context: &Context) -> usize {
+    context.repo.chunker.params().maximum_bytes() as usize
+}
 
-fn pump(context: &Context, read: ReadWindow<'_>, in_flight: &mut VecDeque<Window>) -> Result<Read, LargeError> {
-    let largest = context.repo.chunker.params().maximum_bytes() as usize;
+/// Reads one window after the other into spare buffers, until the content ends or nobody wants more.
+fn read_windows(read: ReadWindow<'_>, room: usize, spare: &Receiver<Vec<u8>>, filled: &Sender<io::Result<Window>>) {
+    for mut bytes in spare {
+        bytes.resize(room + WINDOW_BYTES, 0);
+        let got = read(&mut bytes[room..]);
+        let at_end = !matches!(got, Ok(WINDOW_BYTES));
+        if filled.send(got.map(|got| Window { bytes, filled: room..room + got })).is_err() || at_end {
+            return;
+        }
+    }
+}
+
+/// Cuts one window while the one before it is being stored and the next is read.
+fn pump(
+    context: &Context,
+    windows: Receiver<io::Result<Window>>,
+    spare: Sender<Vec<u8>>,
+    in_flight: &mut VecDeque<Stored>,
+) -> Result<Read, LargeError> {
     let mut content = ContentBuilder::default();
-    let mut spare: Vec<Vec<u8>> = Vec::new();
-    let mut carry: Vec<u8> = Vec::new();
+    let mut search = Search::default();
     let mut size = 0;
-    let mut at_end = false;
-    while !at_end && !context.cancel.is_cancelled() {
-        let mut bytes = spare.pop().unwrap_or_default();
-        bytes.resize(WINDOW_BYTES + largest, 0);
-        bytes[..carry.len()].copy_from_slice(&carry);
-        let got = read(&mut bytes[carry.len()..]).map_err(LargeError::Read)?;
-        let filled = carry.len() + got;
-        at_end = filled < bytes.len();
-        bytes.truncate(filled);
+    for window in windows {
+        let mut window = window.map_err(LargeError::Read)?;
+        let got = window.filled.len();
+        let at_end = got < WINDOW_BYTES;
         size += got as u64;
-        let (ranges, cut_to) = cut(context, &bytes, largest, at_end);
-        carry.clear();
-        carry.extend_from_slice(&bytes[cut_to..]);
-        in_flight.push_back(spawn(context, bytes, ranges));
-        if in_flight.len() > WINDOWS_IN_FLIGHT {
-            spare.extend(collect(context, in_flight, &mut content)?);
+        if let Some(before) = in_flight.back() {
+            let begin = window.filled.start - before.uncut.len();
+            window.bytes[begin..window.filled.start].copy_from_slice(&before.bytes[before.uncut.clone()]);
+            window.filled.start = begin;
+        }
+        let chunks = cut(context, &mut search, &mut window, at_end);
+        in_flight.push_back(store(context, window, chunks));
+        if in_flight.len() > 1
+            && let Some(bytes) = collect(context, in_flight, &mut content)?
+        {
+            // After the last window nobody reads any more.
+            spare.send(bytes).unwrap_or(());
         }
         context.observer().add(Counter::BytesDone, got as u64);
+        if context.cancel.is_cancelled() {
+            break;
+        }
     }
     while !in_flight.is_empty() {
         collect(context, in_flight, &mut content)?;
@@ -113,22 +157,25 @@ fn pump(context: &Context, read: ReadWindow<'_>, in_flight: &mut VecDeque<Window
     Ok(Read { content: content.finish(&mut &*context.writer)?, size })
 }
 
-/// The chunks that can be cut from a window, and where the last one ends.
-fn cut(context: &Context, bytes: &[u8], largest: usize, at_end: bool) -> (Vec<Range<usize>>, usize) {
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() && (at_end || bytes.len() - at >= largest) {
-        let end = at + context.repo.chunker.cut(&bytes[at..]);
-        ranges.push(at..end);
-        at = end;
+/// Takes the chunks that end in a window off its front; at the end of the content all that is left.
+fn cut(context: &Context, search: &mut Search, window: &mut Window, at_end: bool) -> Vec<Range<usize>> {
+    let mut chunks = Vec::new();
+    while !window.filled.is_empty() {
+        let rest = &window.bytes[window.filled.clone()];
+        let chunker = &context.repo.chunker;
+        let found = if at_end { Some(chunker.cut(rest)) } else { chunker.search(search, rest) };
+        let Some(length) = found else { break };
+        let end = window.filled.start + length;
+        chunks.push(window.filled.start..end);
+        window.filled.start = end;
     }
-    (ranges, at)
+    chunks
 }
 
-fn spawn(context: &Context, bytes: Vec<u8>, ranges: Vec<Range<usize>>) -> Window {
+fn store(context: &Context, window: Window, chunks: Vec<Range<usize>>) -> Stored {
     let (sender, ids) = unbounded();
-    let bytes = Arc::new(bytes);
-    for (n, range) in ranges.into_iter().enumerate() {
+    let bytes = Arc::new(window.bytes);
+    for (n, range) in chunks.into_iter().enumerate() {
         let (context, bytes, sender) = (context.clone(), bytes.clone(), sender.clone());
         rayon::spawn_fifo(move || {
             let stored = context.writer.put(ChunkKind::Data, &bytes[range]).map(|(id, _)| id);
@@ -137,13 +184,13 @@ fn spawn(context: &Context, bytes: Vec<u8>, ranges: Vec<Range<usize>>) -> Window
             sender.send((n, stored)).ok();
         });
     }
-    Window { bytes, ids }
+    Stored { bytes, uncut: window.filled, ids }
 }
 
 /// Waits for the oldest window's chunks and adds their ids in order; gives the buffer back.
 fn collect(
     context: &Context,
-    in_flight: &mut VecDeque<Window>,
+    in_flight: &mut VecDeque<Stored>,
     content: &mut ContentBuilder,
 ) -> Result<Option<Vec<u8>>, LargeError> {
     let Some(window) = in_flight.pop_front() else { return Ok(None) };

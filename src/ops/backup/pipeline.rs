@@ -219,7 +219,7 @@ pub(super) fn run_stream(
     context: Context,
     roots: &Roots,
     path: &std::path::Path,
-    content: &mut dyn Read,
+    content: &mut (dyn Read + Send),
     (uid, gid): (u32, u32),
 ) -> Result<Gathered> {
     context.observer().stage(Stage::BackingUp);
@@ -276,7 +276,7 @@ pub(super) fn run_stream(
 }
 
 /// Fills the buffer unless the stream ends.
-fn read_full(content: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_full(content: &mut (dyn Read + Send), buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match content.read(&mut buffer[filled..]) {
