@@ -62,10 +62,10 @@ pub struct FinishedPack {
 }
 
 impl PackBuilder {
-    /// `capacity_bytes` is set aside at once, so that filling does not copy.
-    pub fn new(keys: &MasterKeys, entropy: &dyn Entropy, kind: ChunkKind, capacity_bytes: usize) -> Result<Self> {
+    /// `body` is taken for its room only.
+    pub fn new(keys: &MasterKeys, entropy: &dyn Entropy, kind: ChunkKind, mut body: Vec<u8>) -> Result<Self> {
         let header = Header::create(keys, entropy, kind.object_kind())?;
-        let mut body = Vec::with_capacity(capacity_bytes);
+        body.clear();
         body.extend_from_slice(&header.bytes);
         Ok(Self { kind, header, body, chunks: Vec::new() })
     }
@@ -189,8 +189,16 @@ pub fn open_packed<'a>(
     sealer.open(ordinal.into(), &chunk_aad(kind, id), sealed).ok().map(|text| &*text)
 }
 
-/// Unpacks a chunk and compares it with its id, so that whatever went wrong before sealing is found as well.
-pub fn unpack(keys: &MasterKeys, id: &ChunkId, packed: &[u8], plain_len: u32, compressed: bool) -> Option<Vec<u8>> {
+/// Unpacks a chunk and compares it with its id, so that whatever went wrong before sealing is found as well. What was
+/// compressed is unpacked into `buffer`, which keeps its room from chunk to chunk; all else stays where it is.
+pub fn unpack<'a>(
+    keys: &MasterKeys,
+    id: &ChunkId,
+    packed: &'a [u8],
+    plain_len: u32,
+    compressed: bool,
+    buffer: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
     thread_local! {
         static UNPACKER: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { std::cell::RefCell::new(None) };
     }
@@ -199,12 +207,15 @@ pub fn unpack(keys: &MasterKeys, id: &ChunkId, packed: &[u8], plain_len: u32, co
             if slot.is_none() {
                 *slot = zstd::bulk::Decompressor::new().ok();
             }
-            slot.as_mut()?.decompress(packed, plain_len as usize).ok()
-        })?
+            buffer.clear();
+            buffer.reserve_exact(plain_len as usize);
+            slot.as_mut()?.decompress_to_buffer(packed, buffer).ok()
+        })?;
+        buffer.as_slice()
     } else {
-        packed.to_vec()
+        packed
     };
-    (plain.len() == plain_len as usize && keys.chunk_id(&plain) == *id).then_some(plain)
+    (plain.len() == plain_len as usize && keys.chunk_id(plain) == *id).then_some(plain)
 }
 
 #[cfg(test)]
@@ -218,7 +229,7 @@ mod tests {
     }
 
     fn example(keys: &MasterKeys, chunks: &[Vec<u8>]) -> FinishedPack {
-        let mut builder = PackBuilder::new(keys, &SystemEntropy, ChunkKind::Data, 0).unwrap();
+        let mut builder = PackBuilder::new(keys, &SystemEntropy, ChunkKind::Data, Vec::new()).unwrap();
         for (i, plain) in chunks.iter().enumerate() {
             let packed = zstd::bulk::compress(plain, 1).unwrap();
             let compressed = i % 2 == 0;
@@ -237,11 +248,12 @@ mod tests {
             let (header, listed) = read_pack(&keys, "p", &pack.bytes).unwrap();
             assert_eq!(listed, pack.listing.chunks);
             assert_eq!(pack_id(&pack.bytes), pack.listing.id);
+            let mut buffer = Vec::new();
             for (ordinal, (c, plain)) in listed.iter().zip(&chunks).enumerate() {
                 let mut sealed = pack.bytes[c.offset as usize..][..c.sealed_len as usize].to_vec();
                 let mut elsewhere = sealed.clone();
                 let packed = open_packed(&header.sealer, pack.kind, ordinal as u32, &c.id, &mut sealed).unwrap();
-                assert_eq!(&unpack(&keys, &c.id, packed, c.plain_len, c.compressed).unwrap(), plain);
+                assert_eq!(unpack(&keys, &c.id, packed, c.plain_len, c.compressed, &mut buffer).unwrap(), plain);
                 assert!(open_packed(&header.sealer, pack.kind, ordinal as u32 + 1, &c.id, &mut elsewhere.clone()).is_none());
                 assert!(open_packed(&header.sealer, ChunkKind::Tree, ordinal as u32, &c.id, &mut elsewhere).is_none());
             }

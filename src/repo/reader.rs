@@ -82,15 +82,22 @@ impl ChunkReader {
             ChunkKind::Tree if !self.repo.store.is_local() => self.sealed_in_tree_pack(&pack, place)?,
             _ => self.fetch(&pack.id, place.offset.into(), place.sealed_len.into())?.into(),
         };
-        self.open_chunk(&pack, id, place, &mut sealed)
+        self.open_chunk(&pack, id, place, &mut sealed, &mut Vec::new()).map(<[u8]>::to_vec)
     }
 
-    /// Opens a sealed chunk that was read from its pack.
-    pub fn open_chunk(&self, pack: &OpenPack, id: &ChunkId, place: &Location, sealed: &mut [u8]) -> Result<Vec<u8>> {
+    /// Opens a sealed chunk that was read from its pack, in place if it is not compressed, else into `buffer`.
+    pub fn open_chunk<'a>(
+        &self,
+        pack: &OpenPack,
+        id: &ChunkId,
+        place: &Location,
+        sealed: &'a mut [u8],
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
         let damaged = |what: &str| RepoError::damaged(layout::pack(&pack.id), format!("chunk {} {what}", id.short()));
         let packed = open_packed(&pack.sealer, pack.kind, place.ordinal, id, sealed);
         let packed = packed.ok_or_else(|| damaged("does not open"))?;
-        unpack(&self.repo.keys, id, packed, place.plain_len, place.compressed)
+        unpack(&self.repo.keys, id, packed, place.plain_len, place.compressed, buffer)
             .ok_or_else(|| damaged("does not unpack to what its id says"))
     }
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A lane is a pack being filled; there are as many as threads may seal side by side. It stays taken until its full pack is
-//! queued, so that memory is bounded by lanes + uploads + 1 packs, however many threads there are.
+//! taken by an upload, so that memory is bounded by lanes + uploads packs, however many threads there are. Their buffers
+//! are used again and again.
 
 use super::cache::CacheKind;
 use super::error::{RepoError, Result};
@@ -16,6 +17,7 @@ use super::pack::{ChunkKind, FinishedPack, PackBuilder};
 use super::tree::NodeSink;
 use super::view::View;
 use crate::base::{ChunkId, Counter, PackId};
+use crate::chunker::is_noise;
 use crate::index::PackListing;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +66,8 @@ pub struct ChunkWriter {
     data: Vec<Mutex<Option<PackBuilder>>>,
     tree: Mutex<Option<PackBuilder>>,
     queue: Option<Sender<FinishedPack>>,
+    /// Room of data packs that have been stored.
+    spare: Receiver<Vec<u8>>,
     uploads: Vec<JoinHandle<()>>,
 }
 
@@ -105,15 +109,16 @@ impl ChunkWriter {
             has_failed: AtomicBool::new(false),
             failure: Mutex::default(),
         });
-        let (queue, packs) = bounded(1);
-        let upload = |_| {
-            let (shared, packs) = (shared.clone(), packs.clone());
-            std::thread::spawn(move || shared.upload_all(&packs))
-        };
         let uploads = if shared.repo.store.is_local() { UPLOADS_LOCAL } else { UPLOADS_REMOTE };
+        let (queue, packs) = bounded(0);
+        let (stored, spare) = bounded(uploads);
+        let upload = |_| {
+            let (shared, packs, stored) = (shared.clone(), packs.clone(), stored.clone());
+            std::thread::spawn(move || shared.upload_all(&packs, &stored))
+        };
         let uploads = (0..uploads).map(upload).collect();
         let data = (0..options.lanes.clamp(1, MOST_LANES)).map(|_| Mutex::default()).collect();
-        Self { shared, data, tree: Mutex::default(), queue: Some(queue), uploads }
+        Self { shared, data, tree: Mutex::default(), queue: Some(queue), spare, uploads }
     }
 
     /// Makes sure that the chunk is, or will be with [`ChunkWriter::finish`], stored. The second value is true if it
@@ -171,7 +176,10 @@ impl ChunkWriter {
         };
         let mut pack = match lane.take() {
             Some(pack) => pack,
-            None => PackBuilder::new(&shared.repo.keys, &*shared.repo.edges.entropy, kind, 0)?,
+            None => {
+                let room = if kind == ChunkKind::Data { self.spare.try_recv().unwrap_or_default() } else { Vec::new() };
+                PackBuilder::new(&shared.repo.keys, &*shared.repo.edges.entropy, kind, room)?
+            }
         };
         pack.add(id, plain_len, packed, compressed)?;
         if pack.size_bytes() < target_bytes {
@@ -246,14 +254,19 @@ impl Shared {
         Err(lock(&self.failure).take().unwrap_or(RepoError::Interrupted))
     }
 
-    fn upload_all(&self, packs: &Receiver<FinishedPack>) {
+    fn upload_all(&self, packs: &Receiver<FinishedPack>, stored: &Sender<Vec<u8>>) {
         for pack in packs {
             if self.has_failed.load(Relaxed) {
                 continue;
             }
+            // A store that still holds on to the bytes lets nobody write over them.
+            let room = (pack.kind == ChunkKind::Data).then(|| pack.bytes.clone());
             if let Err(error) = self.upload(pack).and_then(|()| self.write_segment(false)) {
                 lock(&self.failure).get_or_insert(error);
                 self.has_failed.store(true, Relaxed);
+            }
+            if let Some(room) = room.and_then(|bytes| bytes.try_into_mut().ok()) {
+                stored.try_send(room.into()).ok();
             }
         }
     }
@@ -311,11 +324,33 @@ fn with_compressor<T>(level: i32, plain: &[u8], store: impl FnOnce(&[u8], bool) 
         if buffer.len() < room {
             buffer.resize(room, 0);
         }
+        if let Some(sample) = sample_of(plain)
+            && packer.compress_to_buffer(&sample, &mut buffer[..SAMPLE_BYTES - SAMPLE_BYTES / 32]).is_err()
+        {
+            return store(plain, false);
+        }
         match packer.compress_to_buffer(plain, &mut buffer[..room]) {
             Ok(length) => store(&buffer[..length], true),
             Err(_) => store(plain, false),
         }
     })
+}
+
+/// What is looked at of a chunk that begins like noise; if that does not shrink by a thirty-second, the chunk is not tried.
+const SAMPLE_BYTES: usize = 16 << 10;
+const SAMPLE_PARTS: usize = 8;
+
+/// Even parts of a long chunk that begins like noise.
+fn sample_of(plain: &[u8]) -> Option<[u8; SAMPLE_BYTES]> {
+    if plain.len() < 4 * SAMPLE_BYTES || !is_noise(plain) {
+        return None;
+    }
+    let mut sample = [0; SAMPLE_BYTES];
+    let parts = plain.chunks_exact(plain.len() / SAMPLE_PARTS);
+    for (taken, part) in sample.chunks_exact_mut(SAMPLE_BYTES / SAMPLE_PARTS).zip(parts) {
+        taken.copy_from_slice(&part[..taken.len()]);
+    }
+    Some(sample)
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

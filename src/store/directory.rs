@@ -10,7 +10,7 @@ mod walk;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -220,10 +220,9 @@ impl ObjectStore for DirectoryStore {
             Some(end) if end <= size => usize::try_from(len_bytes).map_err(|_| out_of_range())?,
             _ => return Err(out_of_range()),
         };
-        let mut buffer = vec![0; len];
-        match file.read_exact_at(&mut buffer, offset) {
-            Ok(()) => Ok(Bytes::from(buffer)),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(out_of_range()),
+        match files::read_range(&file, offset, len) {
+            Ok(bytes) if bytes.len() == len => Ok(bytes.into()),
+            Ok(_) => Err(out_of_range()),
             Err(e) => Err(self.error("get", key, &e)),
         }
     }

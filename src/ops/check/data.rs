@@ -31,7 +31,7 @@ pub(super) fn check(
     parallel::for_each(packs.iter(), WIDTH.min(rayon::current_num_threads().max(2)), cancel, |pack| -> Result<()> {
         let name = layout::pack(&pack.id);
         let verdict = match repo.store.get(&name) {
-            Ok(bytes) => examine(repo, &name, pack, &bytes),
+            Ok(bytes) => examine(repo, &name, pack, bytes.into()),
             Err(e) if e.kind == crate::store::ErrorKind::NotFound => Some(Verdict::whole("it is missing")),
             Err(e) => return Err(e.into()),
         };
@@ -106,18 +106,18 @@ impl Verdict {
 }
 
 /// `None` if all is well.
-fn examine(repo: &Repo, name: &str, pack: &PackRecord, bytes: &[u8]) -> Option<Verdict> {
-    let is_named_rightly = pack_id(bytes) == pack.id;
-    let (header, listed) = match read_pack(&repo.keys, name, bytes) {
+fn examine(repo: &Repo, name: &str, pack: &PackRecord, mut bytes: Vec<u8>) -> Option<Verdict> {
+    let is_named_rightly = pack_id(&bytes) == pack.id;
+    let (header, listed) = match read_pack(&repo.keys, name, &bytes) {
         Ok(read) => read,
         Err(error) => return Some(Verdict::whole(error.to_string())),
     };
     let Some(kind) = ChunkKind::of(header.kind) else { return Some(Verdict::whole("it is no pack")) };
-    let mut bad = Vec::new();
+    let (mut bad, mut plain) = (Vec::new(), Vec::new());
     for (ordinal, c) in listed.iter().enumerate() {
-        let mut sealed = bytes[c.offset as usize..][..c.sealed_len as usize].to_vec();
-        let whole = open_packed(&header.sealer, kind, ordinal as u32, &c.id, &mut sealed)
-            .and_then(|packed| unpack(&repo.keys, &c.id, packed, c.plain_len, c.compressed));
+        let sealed = &mut bytes[c.offset as usize..][..c.sealed_len as usize];
+        let whole = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed)
+            .and_then(|packed| unpack(&repo.keys, &c.id, packed, c.plain_len, c.compressed, &mut plain));
         if whole.is_none() {
             bad.push(c.id);
         }

@@ -172,29 +172,38 @@ impl<'a> Window<'a> {
         let until = u64::from(last.place.offset) + u64::from(last.place.sealed_len);
         let read = self.chunks.pack(first.place.pack).and_then(|pack| {
             let bytes = self.chunks.fetch(&pack.id, from, until - from)?;
-            Ok((pack, bytes))
+            Ok((pack, Vec::from(bytes)))
         });
-        let (pack, bytes) = match read {
-            Ok((pack, bytes)) => (pack, bytes),
+        let (pack, mut bytes) = match read {
+            Ok(read) => read,
             // One by one, each from wherever else it may lie.
             Err(error) if error.is_damage() => {
-                return by_chunk(pieces).try_for_each(|run| self.write(run, self.chunks.read(&run[0].id)));
+                return by_chunk(pieces).try_for_each(|run| self.write_from_anywhere(run));
             }
             Err(error) => return Err(error.into()),
         };
-        let mut sealed = Vec::new();
+        let mut buffer = Vec::new();
         by_chunk(pieces).try_for_each(|run| {
             let Piece { id, place, .. } = &run[0];
             let begin = (u64::from(place.offset) - from) as usize;
-            sealed.clear();
-            sealed.extend_from_slice(&bytes[begin..begin + place.sealed_len as usize]);
-            let opened = self.chunks.open_chunk(&pack, id, place, &mut sealed);
-            self.write(run, opened.or_else(|error| if error.is_damage() { self.chunks.read(id) } else { Err(error) }))
+            let sealed = &mut bytes[begin..begin + place.sealed_len as usize];
+            match self.chunks.open_chunk(&pack, id, place, sealed, &mut buffer) {
+                Err(error) if error.is_damage() => self.write_from_anywhere(run),
+                opened => self.write(run, opened),
+            }
         })
     }
 
+    /// Writes a chunk that could not be had from where the others lie.
+    fn write_from_anywhere(&self, run: &[Piece]) -> Result<()> {
+        match self.chunks.read(&run[0].id) {
+            Ok(plain) => self.write(run, Ok(&plain)),
+            Err(error) => self.write(run, Err(error)),
+        }
+    }
+
     /// Writes one chunk wherever it belongs, or tells the holes that it leaves.
-    fn write(&self, run: &[Piece], plain: crate::repo::Result<Vec<u8>>) -> Result<()> {
+    fn write(&self, run: &[Piece], plain: crate::repo::Result<&[u8]>) -> Result<()> {
         let plain = match plain {
             Err(error) if !error.is_damage() => return Err(error.into()),
             other => other,

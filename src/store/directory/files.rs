@@ -1,7 +1,7 @@
 //! The few things done to single files and directories, and what their errors mean. Knows nothing of keys.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +97,14 @@ pub(super) fn read_all(file: &mut File, size: u64) -> io::Result<Vec<u8>> {
     body.try_reserve_exact(size + 1).map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.read_to_end(&mut body)?;
     Ok(body)
+}
+
+/// Up to `len` bytes from `offset`; fewer only where the file ends. The buffer is not filled before it is read into.
+pub(super) fn read_range(mut file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    file.seek(io::SeekFrom::Start(offset))?;
+    let mut bytes = Vec::with_capacity(len);
+    file.take(len as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 pub(super) fn object_meta(key: String, meta: &Metadata) -> io::Result<ObjectMeta> {
