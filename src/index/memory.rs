@@ -2,8 +2,8 @@
 //! be written.
 
 use super::{Index, Location, PackListing, PackNumber, PackRecord, Result};
-use crate::base::{ChunkId, PackId, SegmentId};
-use std::collections::{BTreeMap, HashMap};
+use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[derive(Default)]
@@ -12,6 +12,8 @@ struct State {
     packs: BTreeMap<PackNumber, PackRecord>,
     numbers: HashMap<PackId, PackNumber>,
     segments: HashMap<SegmentId, Vec<PackNumber>>,
+    whole: HashSet<SnapshotId>,
+    retirements: u64,
     end: u64,
 }
 
@@ -90,10 +92,29 @@ impl Index for MemoryIndex {
     fn retire(&self, segments: &[SegmentId]) -> Result<()> {
         let state = &mut *self.write();
         segments.iter().for_each(|s| drop(state.segments.remove(s)));
-        let live: std::collections::HashSet<PackNumber> = state.segments.values().flatten().copied().collect();
+        let live: HashSet<PackNumber> = state.segments.values().flatten().copied().collect();
         state.packs.retain(|number, _| live.contains(number));
         state.numbers.retain(|_, number| live.contains(number));
+        state.whole.clear();
+        state.retirements += 1;
         Ok(())
+    }
+
+    fn retirements(&self) -> u64 {
+        self.read().retirements
+    }
+
+    fn set_whole(&self, snapshot: &SnapshotId, instead_of: Option<&SnapshotId>) -> Result<()> {
+        let state = &mut *self.write();
+        if let Some(before) = instead_of {
+            state.whole.remove(before);
+        }
+        state.whole.insert(*snapshot);
+        Ok(())
+    }
+
+    fn is_whole(&self, snapshot: &SnapshotId) -> Result<bool> {
+        Ok(self.read().whole.contains(snapshot))
     }
 
     fn chunk_numbers_end(&self) -> u64 {

@@ -8,7 +8,7 @@ mod rocks;
 pub use memory::MemoryIndex;
 pub use rocks::RocksIndex;
 
-use crate::base::{ChunkId, PackId, SegmentId};
+use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 
 /// A pack's local number. It is also the number of its first chunk: chunk number = pack number + ordinal, so that sets of
 /// chunks are dense bitmaps.
@@ -84,6 +84,11 @@ pub trait Index: Send + Sync {
     /// Every place of the chunk in a pack that a present segment lists; empty if unknown.
     fn locate(&self, id: &ChunkId) -> Result<Vec<Location>>;
 
+    /// [`Index::locate`] for many chunks, which costs less than one by one; `ids` ascend.
+    fn locate_all(&self, ids: &[ChunkId]) -> Result<Vec<Vec<Location>>> {
+        ids.iter().map(|id| self.locate(id)).collect()
+    }
+
     /// `None` if no present segment lists such a pack.
     fn pack(&self, number: PackNumber) -> Result<Option<PackRecord>>;
 
@@ -103,6 +108,16 @@ pub trait Index: Send + Sync {
 
     /// Drops segments that have vanished, and with them the packs that no other segment lists.
     fn retire(&self, segments: &[SegmentId]) -> Result<()>;
+
+    /// How often segments were retired since the index was opened.
+    fn retirements(&self) -> u64;
+
+    /// Notes, until segments are retired, that every chunk of a snapshot lies in a pack that a present segment lists. It may
+    /// be forgotten at any time, and is for the snapshot `instead_of`.
+    fn set_whole(&self, snapshot: &SnapshotId, instead_of: Option<&SnapshotId>) -> Result<()>;
+
+    /// Whether that was noted and still holds.
+    fn is_whole(&self, snapshot: &SnapshotId) -> Result<bool>;
 
     /// One more than the highest chunk number in use.
     fn chunk_numbers_end(&self) -> u64;

@@ -5,27 +5,30 @@ use super::record::{
     LOCATION_BYTES, decode_locations, decode_pack, encode_location, encode_pack, number_key, number_of_key,
 };
 use super::{Index, IndexError, Location, PackListing, PackNumber, PackRecord, Result};
-use crate::base::{ChunkId, PackId, SegmentId};
+use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 use roaring::RoaringTreemap;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, IteratorMode, MergeOperands, Options,
-    WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, DataBlockIndexType, Direction,
+    IteratorMode, MergeOperands, Options, WriteBatch, WriteOptions,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// chunk id -> locations, strung together by the merge operator
 const CHUNKS: &str = "chunks";
 /// pack number -> record
 const PACKS: &str = "packs";
-/// pack id -> pack number; and under [`END`] one more than the highest chunk number ever given
+/// pack id -> pack number; under [`END`] one more than the highest chunk number ever given; and [`WHOLE`] keys
 const NUMBERS: &str = "numbers";
 /// segment id -> bitmap of the numbers of its packs
 const SEGMENTS: &str = "segments";
 
 /// Shorter than any pack id.
 const END: &[u8] = b"end";
+/// Begins the keys, longer than any pack id, of snapshots of which all chunks are known.
+const WHOLE: &[u8] = b"whole/";
 
 /// How many processes of one user may work on one repository at the same time, each with an index folder of its own.
 const FOLDERS: usize = 16;
@@ -45,6 +48,7 @@ pub struct RocksIndex {
     live: RwLock<RoaringTreemap>,
     /// One more than the highest chunk number; held while numbers are handed out.
     end: Mutex<u64>,
+    retirements: AtomicU64,
 }
 
 impl RocksIndex {
@@ -88,6 +92,8 @@ impl RocksIndex {
             table.set_block_cache(&cache);
             table.set_bloom_filter(10.0, false);
             table.set_cache_index_and_filter_blocks(true);
+            // Blocks are asked for single keys nearly always, and a hash finds one without comparing.
+            table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
             family.set_block_based_table_factory(&table);
             if name == CHUNKS {
                 family.set_merge_operator_associative("append", append);
@@ -95,7 +101,13 @@ impl RocksIndex {
             ColumnFamilyDescriptor::new(name, family)
         });
         let db = DB::open_cf_descriptors(&options, folder, families).map_err(|e| error_at(folder, e))?;
-        let index = Self { db, folder: folder.to_owned(), live: RwLock::default(), end: Mutex::new(0) };
+        let index = Self {
+            db,
+            folder: folder.to_owned(),
+            live: RwLock::default(),
+            end: Mutex::new(0),
+            retirements: AtomicU64::new(0),
+        };
         index.load_live()?;
         let end = index.get(NUMBERS, END)?.and_then(|value| number_of_key(&value));
         *index.end() = end.unwrap_or(0);
@@ -115,7 +127,7 @@ impl RocksIndex {
         self.db.cf_handle(name).ok_or_else(|| self.error(format!("table {name} is missing")))
     }
 
-    fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<rocksdb::DBPinnableSlice<'_>>> {
+    fn get(&self, family: &'static str, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
         self.db.get_pinned_cf(self.family(family)?, key).map_err(|e| self.error(e))
     }
 
@@ -143,6 +155,13 @@ impl RocksIndex {
         self.live.read().unwrap_or_else(PoisonError::into_inner).contains(number)
     }
 
+    fn live_locations(&self, value: &[u8]) -> Vec<Location> {
+        debug_assert_eq!(value.len() % LOCATION_BYTES, 0);
+        let mut locations = decode_locations(value);
+        locations.retain(|l| self.is_live(l.pack));
+        locations
+    }
+
     fn error(&self, message: impl ToString) -> IndexError {
         error_at(&self.folder, message)
     }
@@ -150,6 +169,10 @@ impl RocksIndex {
 
 fn error_at(place: &Path, message: impl ToString) -> IndexError {
     IndexError { place: place.display().to_string(), message: message.to_string() }
+}
+
+fn whole_key(snapshot: &SnapshotId) -> Vec<u8> {
+    [WHOLE, snapshot.as_bytes()].concat()
 }
 
 fn append(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
@@ -160,11 +183,15 @@ fn append(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Opt
 
 impl Index for RocksIndex {
     fn locate(&self, id: &ChunkId) -> Result<Vec<Location>> {
-        let Some(value) = self.get(CHUNKS, id.as_bytes())? else { return Ok(Vec::new()) };
-        debug_assert_eq!(value.len() % LOCATION_BYTES, 0);
-        let mut locations = decode_locations(&value);
-        locations.retain(|l| self.is_live(l.pack));
-        Ok(locations)
+        let value = self.get(CHUNKS, id.as_bytes())?;
+        Ok(value.map_or_else(Vec::new, |value| self.live_locations(&value)))
+    }
+
+    fn locate_all(&self, ids: &[ChunkId]) -> Result<Vec<Vec<Location>>> {
+        let keys = ids.iter().map(|id| id.as_bytes());
+        let values = self.db.batched_multi_get_cf(self.family(CHUNKS)?, keys, true).into_iter();
+        let locations = |value: Option<DBPinnableSlice<'_>>| value.map_or_else(Vec::new, |v| self.live_locations(&v));
+        values.map(|value| value.map(locations).map_err(|e| self.error(e))).collect()
     }
 
     fn pack(&self, number: PackNumber) -> Result<Option<PackRecord>> {
@@ -249,8 +276,17 @@ impl Index for RocksIndex {
     fn retire(&self, gone: &[SegmentId]) -> Result<()> {
         let segments = self.family(SEGMENTS)?;
         let before = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+        self.retirements.fetch_add(1, Relaxed);
         let mut batch = WriteBatch::default();
         gone.iter().for_each(|s| batch.delete_cf(segments, s.as_bytes()));
+        // In the same batch: what was whole may have lost what these listed.
+        for row in self.each(NUMBERS, IteratorMode::From(WHOLE, Direction::Forward)) {
+            let (key, _) = row?;
+            if !key.starts_with(WHOLE) {
+                break;
+            }
+            batch.delete_cf(self.family(NUMBERS)?, key);
+        }
         self.write(batch)?;
         self.load_live()?;
         // Locations of dead packs stay behind in the chunk table; their numbers are never given again, so they are
@@ -263,6 +299,24 @@ impl Index for RocksIndex {
             batch.delete_cf(self.family(PACKS)?, number_key(number));
         }
         self.write(batch)
+    }
+
+    fn retirements(&self) -> u64 {
+        self.retirements.load(Relaxed)
+    }
+
+    fn set_whole(&self, snapshot: &SnapshotId, instead_of: Option<&SnapshotId>) -> Result<()> {
+        let numbers = self.family(NUMBERS)?;
+        let mut batch = WriteBatch::default();
+        if let Some(before) = instead_of {
+            batch.delete_cf(numbers, whole_key(before));
+        }
+        batch.put_cf(numbers, whole_key(snapshot), b"");
+        self.write(batch)
+    }
+
+    fn is_whole(&self, snapshot: &SnapshotId) -> Result<bool> {
+        Ok(self.get(NUMBERS, &whole_key(snapshot))?.is_some())
     }
 
     fn chunk_numbers_end(&self) -> u64 {

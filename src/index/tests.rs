@@ -24,6 +24,7 @@ fn pack(n: u8, chunks: &[u8]) -> PackListing {
 enum Step {
     Absorb { segment: u8, packs: Vec<u8> },
     Retire(Vec<u8>),
+    Whole(u8, Option<u8>),
     Reopen,
 }
 
@@ -31,12 +32,17 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (any::<u8>(), prop::collection::vec(0u8..20, 0..5)).prop_map(|(s, packs)| Step::Absorb { segment: s % 8, packs }),
         2 => prop::collection::vec(0u8..8, 0..3).prop_map(Step::Retire),
+        2 => (0u8..4, prop::option::of(0u8..4)).prop_map(|(snapshot, before)| Step::Whole(snapshot, before)),
         1 => Just(Step::Reopen),
     ]
 }
 
-/// The packs that each chunk lies in, all packs, all segments.
-type Picture = (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>);
+/// The packs that each chunk lies in, all packs, all segments, and the snapshots that are whole.
+type Picture = (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>, Vec<bool>);
+
+fn snapshot(n: u8) -> SnapshotId {
+    SnapshotId::from_bytes([n; 32])
+}
 
 /// What a user can see, without local numbers.
 fn picture(index: &dyn Index) -> Picture {
@@ -55,7 +61,11 @@ fn picture(index: &dyn Index) -> Picture {
         .unwrap();
     let mut segments = index.segments().unwrap();
     segments.sort();
-    (chunks.collect(), packs, segments)
+    let chunks: Vec<_> = chunks.collect();
+    let ids: Vec<_> = (0..=255u8).map(|c| ChunkId::from_bytes([c; 32])).collect();
+    let one_by_one: Vec<_> = ids.iter().map(|id| index.locate(id).unwrap()).collect();
+    assert_eq!(index.locate_all(&ids).unwrap(), one_by_one);
+    (chunks, packs, segments, (0..4).map(|n| index.is_whole(&snapshot(n)).unwrap()).collect())
 }
 
 proptest! {
@@ -80,6 +90,11 @@ proptest! {
                     let gone: Vec<_> = gone.iter().map(|&s| SegmentId::from_bytes([s; 32])).collect();
                     model.retire(&gone).unwrap();
                     open.retire(&gone).unwrap();
+                }
+                Step::Whole(now, before) => {
+                    let before = before.map(snapshot);
+                    model.set_whole(&snapshot(now), before.as_ref()).unwrap();
+                    open.set_whole(&snapshot(now), before.as_ref()).unwrap();
                 }
                 Step::Reopen => {
                     open.flush().unwrap();

@@ -8,7 +8,7 @@ use super::error::{RepoError, Result};
 use super::layout;
 use super::open::Repo;
 use super::segment;
-use crate::base::{Cancel, ChunkId, Issue, IssueCode, PackId, SegmentId, Stage, parallel};
+use crate::base::{Cancel, ChunkId, Issue, IssueCode, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{Index, Location, MemoryIndex, PackListing, PackNumber, RocksIndex};
 use crate::store::list_all;
 use jiff::Timestamp;
@@ -44,15 +44,49 @@ impl View {
     /// Where the chunk lies, in packs that will stay first.
     pub fn locate(&self, id: &ChunkId) -> Result<Vec<Location>> {
         let mut places = self.index.locate(id)?;
+        self.put_staying_first(&mut places);
+        Ok(places)
+    }
+
+    /// [`View::locate`] for many chunks; `ids` ascend.
+    pub fn locate_all(&self, ids: &[ChunkId]) -> Result<Vec<Vec<Location>>> {
+        let mut all = self.index.locate_all(ids)?;
+        all.iter_mut().for_each(|places| self.put_staying_first(places));
+        Ok(all)
+    }
+
+    fn put_staying_first(&self, places: &mut [Location]) {
         if places.len() > 1 {
             places.sort_by_key(|l| self.is_condemned(l.pack));
         }
-        Ok(places)
     }
 
     /// (w2) Whether a writer may count on the chunk: it lies in a pack that nobody has condemned.
     pub fn is_trusted(&self, id: &ChunkId) -> Result<bool> {
         Ok(self.index.locate(id)?.iter().any(|l| !self.is_condemned(l.pack)))
+    }
+
+    /// What [`View::note_whole`] wants to know at the end of a run.
+    pub fn retirements(&self) -> u64 {
+        self.index.retirements()
+    }
+
+    /// (w2) Whether every chunk of a snapshot is trusted, without looking each up: all were when it was written here, no
+    /// segment was retired since, and no pack is condemned.
+    pub fn is_snapshot_trusted(&self, snapshot: &SnapshotId) -> Result<bool> {
+        Ok(self.trusts_all_packs() && self.index.is_whole(snapshot)?)
+    }
+
+    /// Notes that a snapshot was written of trusted chunks only, if nothing was retired since `retirements` were.
+    pub fn note_whole(&self, snapshot: &SnapshotId, parent: Option<&SnapshotId>, retirements: u64) -> Result<()> {
+        if self.trusts_all_packs() && self.index.retirements() == retirements {
+            self.index.set_whole(snapshot, parent)?;
+        }
+        Ok(())
+    }
+
+    fn trusts_all_packs(&self) -> bool {
+        self.is_whole() && self.condemned.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     pub fn is_condemned(&self, pack: PackNumber) -> bool {

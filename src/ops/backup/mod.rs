@@ -77,6 +77,7 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
     let sources: Vec<String> = roots.paths().iter().map(|p| text::escape(p)).collect();
     let session = if options.dry_run { None } else { Some(Session::open(repo, "backup")?) };
     let view = Arc::new(repo.sync(cancel)?);
+    let retirements = view.retirements();
     let parent = if options.read_all { None } else { find_parent(repo, &options, &sources)? };
     let lanes = rayon::current_num_threads();
     let writer_options = WriterOptions { zstd_level: options.zstd_level, lanes, dry_run: options.dry_run };
@@ -118,6 +119,7 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
         return Err(RepoError::Fenced.into());
     }
     session.close()?;
+    view.note_whole(&snapshot.id, parent.as_ref().map(|p| &p.id), retirements)?;
     Ok(BackupOutcome { snapshot: Some(snapshot), parent, totals, issues })
 }
 
@@ -152,7 +154,9 @@ fn gather(
     parent: Option<&Snapshot>,
     cancel: &Cancel,
 ) -> Result<Gathered> {
+    let is_parent_trusted = parent.map_or(Ok(false), |parent| view.is_snapshot_trusted(&parent.id))?;
     let context = pipeline::Context {
+        is_parent_trusted,
         repo: repo.clone(),
         writer: writer.clone(),
         nodes: Arc::new(ChunkReader::new(repo.clone(), view.clone())),

@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub writer: Arc<ChunkWriter>,
     /// For the parent's tree and id lists.
     pub nodes: Arc<ChunkReader>,
+    /// Every chunk of the parent can be counted on.
+    pub is_parent_trusted: bool,
     pub cancel: Cancel,
 }
 
