@@ -40,3 +40,11 @@ impl From<crate::index::IndexError> for OpsError {
         Self::Repo(error.into())
     }
 }
+
+impl OpsError {
+    /// Lets an error of this layer by a callback that can only pass on the layer below's: it waits in `slot`.
+    pub(super) fn pass_by(self, slot: &mut Option<Self>) -> RepoError {
+        *slot = Some(self);
+        RepoError::Interrupted
+    }
+}

@@ -1,16 +1,24 @@
-//! What snapshots need: a walk over their trees that marks every chunk once. Shared by check and prune.
+//! What snapshots need: a walk over their trees, on all threads, that looks every chunk up. Shared by check and prune.
 
-use super::error::Result;
+use super::error::{OpsError, Result};
 use crate::base::{Cancel, ChunkId, SnapshotId};
-use crate::repo::tree::{Entry, Hole, TreeReader, each_chunk};
+use crate::index::Location;
+use crate::repo::tree::{self, Entry, Hole, NodeVisitor, each_chunk};
 use crate::repo::{ChunkReader, RepoError, Snapshot};
-use std::collections::HashSet;
+use roaring::RoaringTreemap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Is told what the walk meets.
-pub trait Visitor {
-    /// A chunk of contents, or a tree node or id list. Told once per entry that refers to it, but entries below a node that
-    /// was met before are not walked again.
-    fn chunk(&mut self, id: &ChunkId) -> Result<()>;
+/// Chunks that are looked up at a time.
+const BATCH_CHUNKS: usize = 4096;
+
+/// Chunks that are remembered as looked up: most of what a snapshot needs was met in the one before, in other leaves.
+const REMEMBERED_CHUNKS: usize = 1 << 18;
+
+/// Is told what the walk meets, in no order.
+pub trait Visitor: Send {
+    /// A chunk of contents, or a tree node or id list, and its places. Told once or more for each leaf that refers to it, but
+    /// what is below a node that was met before is not walked again.
+    fn chunk(&mut self, id: &ChunkId, places: &[Location]) -> Result<()>;
     /// A run of entries whose node cannot be read.
     fn hole(&mut self, snapshot: &SnapshotId, hole: Hole) -> Result<()>;
     /// An entry one of whose id lists cannot be read.
@@ -18,46 +26,102 @@ pub trait Visitor {
 }
 
 /// Walks the trees of all snapshots; nodes that several share are walked once.
-pub fn walk(chunks: &ChunkReader, snapshots: &[Snapshot], cancel: &Cancel, visitor: &mut dyn Visitor) -> Result<()> {
-    let mut seen: HashSet<ChunkId> = HashSet::new();
+pub fn walk<V: Visitor>(chunks: &ChunkReader, snapshots: &[Snapshot], cancel: &Cancel, visitor: &mut V) -> Result<()> {
+    let seen = Mutex::new(RoaringTreemap::new());
+    let visitor = Mutex::new(visitor);
+    let told = Mutex::new(Told::new());
     for snapshot in snapshots {
-        let mut nodes = Vec::new();
-        let mut met = Vec::new();
-        let mut reader = TreeReader::new(chunks, snapshot.manifest.tree).visiting(|id| {
-            let is_new = seen.insert(*id);
-            if is_new {
-                nodes.push(*id);
-            }
-            is_new
-        });
-        while let Some(next) = reader.next_entry() {
-            if cancel.is_cancelled() {
-                return Err(RepoError::Interrupted.into());
-            }
-            match next {
-                Err(hole) if hole.error.is_damage() => visitor.hole(&snapshot.id, *hole)?,
-                Err(hole) => return Err(hole.error.into()),
-                Ok(entry) => {
-                    met.clear();
-                    let mut lists = Vec::new();
-                    let read = each_chunk(&entry.content, chunks, &mut |list| lists.push(*list), &mut |id| {
-                        met.push(id);
-                        Ok(())
-                    });
-                    for id in lists.iter().chain(&met) {
-                        visitor.chunk(id)?;
-                    }
-                    match read {
-                        Err(error) if error.is_damage() => visitor.broken_entry(&snapshot.id, &entry, error)?,
-                        other => other?,
-                    }
-                }
-            }
-        }
-        drop(reader);
-        for id in &nodes {
-            visitor.chunk(id)?;
-        }
+        let walk = Walk { chunks, snapshot: snapshot.id, cancel, seen: &seen, told: &told, visitor: &visitor };
+        tree::walk(chunks, snapshot.manifest.tree, &walk)?;
     }
     Ok(())
+}
+
+/// Chunks of which the visitor knows, as far as there is room: a later one takes the place of an earlier one.
+struct Told(Box<[Option<ChunkId>]>);
+
+impl Told {
+    fn new() -> Self {
+        Self(vec![None; REMEMBERED_CHUNKS].into())
+    }
+
+    fn is_new(&mut self, id: &ChunkId) -> bool {
+        let [a, b, c, ..] = *id.as_bytes();
+        let place = &mut self.0[u32::from_le_bytes([a, b, c, 0]) as usize % REMEMBERED_CHUNKS];
+        place.replace(*id) != Some(*id)
+    }
+}
+
+/// The walk over one snapshot's tree.
+struct Walk<'a, 'v, V> {
+    chunks: &'a ChunkReader,
+    snapshot: SnapshotId,
+    cancel: &'a Cancel,
+    /// Chunk numbers of the nodes that were met.
+    seen: &'a Mutex<RoaringTreemap>,
+    told: &'a Mutex<Told>,
+    visitor: &'a Mutex<&'v mut V>,
+}
+
+impl<'v, V: Visitor> Walk<'_, 'v, V> {
+    fn visitor(&self) -> MutexGuard<'_, &'v mut V> {
+        self.visitor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks up what was gathered, each chunk once.
+    fn look_up(&self, ids: &mut Vec<ChunkId>) -> Result<()> {
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            ids.retain(|id| told.is_new(id));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let all = self.chunks.view.locate_all(ids)?;
+        let mut visitor = self.visitor();
+        ids.drain(..).zip(all).try_for_each(|(id, places)| visitor.chunk(&id, &places))
+    }
+}
+
+impl<V: Visitor> NodeVisitor<OpsError> for Walk<'_, '_, V> {
+    fn enter(&self, id: &ChunkId) -> Result<bool> {
+        if self.cancel.is_cancelled() {
+            return Err(RepoError::Interrupted.into());
+        }
+        let places = self.chunks.view.locate(id)?;
+        let Some(first) = places.first() else { return Ok(true) };
+        let is_new = self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(first.chunk_number());
+        if is_new {
+            self.visitor().chunk(id, &places)?;
+        }
+        Ok(is_new)
+    }
+
+    fn leaf(&self, entries: Vec<Entry>) -> Result<()> {
+        let mut met = Vec::new();
+        for entry in entries {
+            // Both closures gather, and neither can hold the vector while the other runs.
+            let mut lists = Vec::new();
+            let mut failure = None;
+            let read = each_chunk(&entry.content, self.chunks, &mut |list| lists.push(*list), &mut |id| {
+                met.push(id);
+                if met.len() < BATCH_CHUNKS {
+                    return Ok(());
+                }
+                self.look_up(&mut met).map_err(|error| error.pass_by(&mut failure))
+            });
+            met.append(&mut lists);
+            match (read, failure) {
+                (_, Some(error)) => return Err(error),
+                (Err(error), None) if error.is_damage() => {
+                    self.visitor().broken_entry(&self.snapshot, &entry, error)?;
+                }
+                (other, None) => other?,
+            }
+        }
+        self.look_up(&mut met)
+    }
+
+    fn hole(&self, hole: Hole) -> Result<()> {
+        if hole.error.is_damage() { self.visitor().hole(&self.snapshot, hole) } else { Err(hole.error.into()) }
+    }
 }

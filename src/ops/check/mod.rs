@@ -115,5 +115,8 @@ fn look(repo: &Arc<Repo>, read_data: ReadData, seed: u64, cancel: &Cancel) -> Re
     }
     outcome.findings = damage.findings;
     outcome.hits = damage.hits.into_values().collect();
+    // Threads have found them in any order.
+    outcome.findings.sort_by(|a, b| a.object.cmp(&b.object));
+    outcome.hits.iter_mut().for_each(|hit| hit.files.sort_unstable());
     Ok(outcome)
 }

@@ -2,12 +2,12 @@
 
 use super::{CheckOutcome, Damage};
 use crate::base::{Cancel, ChunkId, PackId, SnapshotId, parallel};
+use crate::index::{Location, PackNumber};
 use crate::ops::error::Result;
 use crate::ops::usage::{self, Visitor};
 use crate::repo::tree::{Entry, Hole};
 use crate::repo::{ChunkReader, Repo, RepoError, Slot, Snapshot, config::StoredConfig, layout};
 use crate::store::{ErrorKind, list_all};
-use roaring::RoaringTreemap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,7 +53,11 @@ pub(super) fn check(
     let bad_packs = check_packs(repo, &view, outcome, damage)?;
     outcome.snapshots = (listing.snapshots.len() + listing.damaged.len()) as u64;
     let checked = Checked { chunks: ChunkReader::new(repo.clone(), view), snapshots: listing.snapshots, bad_packs };
-    let mut marks = Marks { checked: &checked, seen: RoaringTreemap::new(), damage };
+    let mut bad_packs = HashSet::new();
+    for pack in &checked.bad_packs {
+        bad_packs.extend(checked.chunks.view.index.pack_number(pack)?);
+    }
+    let mut marks = Marks { checked: &checked, bad_packs, damage };
     usage::walk(&checked.chunks, &checked.snapshots, cancel, &mut marks)?;
     Ok(checked)
 }
@@ -143,30 +147,20 @@ fn check_packs(
     Ok(bad)
 }
 
-/// Looks every needed chunk up once.
+/// Sees to it that every needed chunk has a sound place.
 struct Marks<'a> {
     checked: &'a Checked,
-    /// Chunk numbers that were found already.
-    seen: RoaringTreemap,
+    bad_packs: HashSet<PackNumber>,
     damage: &'a mut Damage,
 }
 
 impl Visitor for Marks<'_> {
-    fn chunk(&mut self, id: &ChunkId) -> Result<()> {
-        let view = &self.checked.chunks.view;
-        let places = view.locate(id)?;
-        if places.first().is_some_and(|place| self.seen.contains(place.chunk_number()))
-            || self.damage.chunks.contains(id)
-        {
+    fn chunk(&mut self, id: &ChunkId, places: &[Location]) -> Result<()> {
+        let is_sound = |place: &Location| !self.bad_packs.contains(&place.pack);
+        if places.iter().any(is_sound) || self.damage.chunks.contains(id) {
             return Ok(());
         }
-        for place in &places {
-            let pack = view.index.pack(place.pack)?;
-            if pack.is_some_and(|pack| !self.checked.bad_packs.contains(&pack.id)) {
-                self.seen.insert(places[0].chunk_number());
-                return Ok(());
-            }
-        }
+        let view = &self.checked.chunks.view;
         if places.iter().all(|place| view.is_condemned(place.pack)) {
             self.damage.find(format!("chunk {id}"), "no segment lists it in a pack that is there", BACK_UP_AGAIN);
         }

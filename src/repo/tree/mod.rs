@@ -6,11 +6,13 @@ mod content;
 mod entry;
 mod node;
 mod reader;
+mod walk;
 
 pub use builder::TreeBuilder;
 pub use content::{ContentBuilder, each_chunk};
 pub use entry::{Content, Entry, Path, compare_paths, is_below};
 pub use reader::{Hole, TreeReader};
+pub use walk::{NodeVisitor, walk};
 
 use super::error::Result;
 use crate::base::ChunkId;

@@ -18,6 +18,10 @@ pub(super) struct Child {
 }
 
 impl Child {
+    pub fn root(id: ChunkId) -> Self {
+        Self { directory: Arc::from(&b""[..]), name: Box::from(&b""[..]), id }
+    }
+
     pub fn first(&self) -> Path<'_> {
         Path { directory: &self.directory, name: &self.name }
     }

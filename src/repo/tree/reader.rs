@@ -6,7 +6,6 @@ use super::node::{Child, Node, decode};
 use crate::base::{ChunkId, text};
 use crate::repo::error::{RepoError, Result};
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 /// A run of entries that could not be read.
 #[derive(Debug)]
@@ -16,6 +15,18 @@ pub struct Hole {
     pub until: Option<String>,
     pub node: ChunkId,
     pub error: RepoError,
+}
+
+impl Hole {
+    pub(super) fn new(child: &Child, end: Option<Path<'_>>, error: RepoError) -> Self {
+        let text_of = |place: Path<'_>| format!("/{}", text::escape(&place.join()));
+        Self { from: text_of(child.first()), until: end.map(text_of), node: child.id, error }
+    }
+}
+
+pub(super) fn read_node(source: &dyn NodeSource, id: &ChunkId) -> Result<Node> {
+    let bytes = source.node(id)?;
+    decode(&bytes).map_err(|e| RepoError::damaged(format!("the tree node {id}"), e.0))
 }
 
 /// Where a node's range ends: the first path of what follows.
@@ -29,28 +40,18 @@ pub struct TreeReader<'a> {
     leaf: std::vec::IntoIter<Entry>,
     /// Entries before this place are passed over.
     from: Option<(Vec<u8>, Vec<u8>)>,
-    /// Called with the id of every node before it is read.
-    visit: Box<dyn FnMut(&ChunkId) -> bool + 'a>,
 }
 
 impl<'a> TreeReader<'a> {
     /// All entries.
     pub fn new(source: &'a dyn NodeSource, root: ChunkId) -> Self {
-        let root = Child { directory: Arc::from(&b""[..]), name: Box::from(&b""[..]), id: root };
-        let leaf = Vec::new().into_iter();
-        Self { source, stack: vec![(root, None)], leaf, from: None, visit: Box::new(|_| true) }
+        Self { source, stack: vec![(Child::root(root), None)], leaf: Vec::new().into_iter(), from: None }
     }
 
     /// The entries from `place` on.
     pub fn starting_at(source: &'a dyn NodeSource, root: ChunkId, place: Path<'_>) -> Self {
         let from = Some((place.directory.to_vec(), place.name.to_vec()));
         Self { from, ..Self::new(source, root) }
-    }
-
-    /// `visit` is told every node before it is read and says whether to enter it.
-    pub fn visiting(mut self, visit: impl FnMut(&ChunkId) -> bool + 'a) -> Self {
-        self.visit = Box::new(visit);
-        self
     }
 
     /// The next entry, or the next hole; `None` at the end.
@@ -62,17 +63,12 @@ impl<'a> TreeReader<'a> {
                 }
             }
             let (child, end) = self.stack.pop()?;
-            if !(self.visit)(&child.id) {
-                continue;
-            }
-            match self.read(&child.id) {
+            match read_node(self.source, &child.id) {
                 Ok(Node::Leaf(entries)) => self.leaf = entries.into_iter(),
                 Ok(Node::Inner(children)) => self.push_children(children, end),
                 Err(error) => {
-                    let text_of = |place: Path<'_>| format!("/{}", text::escape(&place.join()));
-                    let from = text_of(child.first());
-                    let until = end.map(|(directory, name)| text_of(Path { directory: &directory, name: &name }));
-                    return Some(Err(Box::new(Hole { from, until, node: child.id, error })));
+                    let end = end.as_ref().map(|(directory, name)| Path { directory, name });
+                    return Some(Err(Box::new(Hole::new(&child, end, error))));
                 }
             }
         }
@@ -81,11 +77,6 @@ impl<'a> TreeReader<'a> {
     /// The next entry; a hole is an error.
     pub fn next_whole(&mut self) -> Result<Option<Entry>> {
         self.next_entry().transpose().map_err(|hole| hole.error)
-    }
-
-    fn read(&self, id: &ChunkId) -> Result<Node> {
-        let bytes = self.source.node(id)?;
-        decode(&bytes).map_err(|e| RepoError::damaged(format!("the tree node {id}"), e.0))
     }
 
     fn push_children(&mut self, children: Vec<Child>, mut end: End) {
