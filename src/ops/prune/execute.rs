@@ -170,8 +170,7 @@ fn rescue(
         };
         let mut copy = Vec::new();
         view.index.each_pack(&mut |pack| {
-            let range = pack.number..pack.number + u64::from(pack.chunk_count.max(1));
-            if view.is_condemned(pack.number) && marks.used.range_cardinality(range) > 0 {
+            if view.is_condemned(pack.number) && marks.used_in(&pack) > 0 {
                 copy.push(pack);
             }
         })?;

@@ -2,14 +2,14 @@
 
 use super::PruneSummary;
 use crate::base::{Cancel, ChunkId, PackId, SegmentId, SnapshotId, Stage};
-use crate::index::{PackNumber, PackRecord};
+use crate::index::{Location, PackNumber, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::ops::usage::{self, Visitor};
 use crate::repo::tree::{Entry, Hole};
 use crate::repo::{ChunkReader, Listing, Repo, RepoError, Snapshot, View, layout, open_sessions};
 use crate::store::ObjectMeta;
 use roaring::RoaringTreemap;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Segments with fewer packs than this are gathered into larger ones, once there are this many of them.
@@ -37,7 +37,21 @@ pub(super) struct Plan {
 pub(super) struct Marks {
     /// Chunk numbers: for every needed chunk one place, in a pack that is not condemned if there is one.
     pub used: RoaringTreemap,
-    used_bytes: HashMap<PackNumber, u64>,
+    /// Sealed bytes of all of them.
+    used_bytes: u64,
+}
+
+impl Marks {
+    /// How many chunks of a pack are needed.
+    pub fn used_in(&self, pack: &PackRecord) -> u64 {
+        self.used.range_cardinality(pack.number..pack.number + u64::from(pack.chunk_count))
+    }
+
+    /// About how many bytes of a pack are needed, by their number: the index does not know which bytes are whose, and no
+    /// decision needs more.
+    fn used_bytes_in(&self, pack: &PackRecord) -> u64 {
+        (u128::from(pack.size_bytes) * u128::from(self.used_in(pack)) / u128::from(pack.chunk_count.max(1))) as u64
+    }
 }
 
 pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
@@ -51,35 +65,69 @@ pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -
     }
 }
 
+/// The packs that lie in the store. Those that the index knows are bits.
+#[derive(Default)]
+struct Present {
+    known: RoaringTreemap,
+    /// Of these, the ones that a writer may have written that is still at work.
+    in_flight: RoaringTreemap,
+    unknown: Vec<(PackId, ObjectMeta)>,
+}
+
+impl Present {
+    fn add(&mut self, view: &View, id: PackId, object: ObjectMeta, is_in_flight: bool) -> Result<()> {
+        match view.index.pack_number(&id)? {
+            Some(number) => {
+                self.known.insert(number);
+                if is_in_flight {
+                    self.in_flight.insert(number);
+                }
+            }
+            None => self.unknown.push((id, object)),
+        }
+        Ok(())
+    }
+}
+
 fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
     // Packs that appear from here on may be in flight, so what is looked at first decides which are left alone.
     let in_flight_since = open_sessions(repo)?.into_iter().map(|s| s.opened).min();
-    let mut objects: HashMap<PackId, ObjectMeta> = HashMap::new();
+    let is_in_flight = |object: &ObjectMeta| in_flight_since.is_some_and(|since| object.modified >= since);
+    // Synced twice: now, so that packs can be noted by their numbers; and again below.
+    let view = Arc::new(repo.sync(cancel)?);
+    let mut present = Present::default();
+    let mut failure = None;
     repo.store.list(layout::PACKS, &mut |object| {
         if let Some(id) = layout::parse_pack(&object.key) {
-            objects.insert(id, object);
+            let is_in_flight = is_in_flight(&object);
+            failure = failure.take().or(present.add(&view, id, object, is_in_flight).err());
         }
     })?;
+    failure.map_or(Ok(()), Err)?;
     // What a snapshot needs was listed before it was written, so the segments are looked at after the snapshots.
     let listing = repo.snapshots()?;
-    let view = Arc::new(repo.sync(cancel)?);
+    repo.refresh(&view, cancel)?;
+    for (id, object) in std::mem::take(&mut present.unknown) {
+        let is_in_flight = is_in_flight(&object);
+        present.add(&view, id, object, is_in_flight)?;
+    }
     let (snapshots, marks) = mark(repo, &view, listing, cancel)?;
-    let mut summary = PruneSummary { used_bytes: marks.used_bytes.values().sum(), ..PruneSummary::default() };
+    let mut summary = PruneSummary { used_bytes: marks.used_bytes, ..PruneSummary::default() };
     let mut copy = Vec::new();
     let mut condemn = Vec::new();
-    let mut going: HashSet<PackNumber> = HashSet::new();
-    let mut part_used: Vec<(PackRecord, u64)> = Vec::new();
+    let mut going = RoaringTreemap::new();
+    let mut part_used: Vec<PartUsed> = Vec::new();
     let mut lost = Vec::new();
     view.index.each_pack(&mut |pack| {
         summary.packs += 1;
-        let used = marks.used_bytes.get(&pack.number).copied().unwrap_or(0);
-        let object = objects.remove(&pack.id);
-        let is_there = object.is_some();
+        let (used, used_bytes) = (marks.used_in(&pack), marks.used_bytes_in(&pack));
+        let unused_bytes = pack.size_bytes - used_bytes;
+        let is_there = present.known.contains(pack.number);
         if view.is_condemned(pack.number) {
             going.insert(pack.number);
             if is_there {
                 summary.packs_condemned_before += 1;
-                summary.unused_bytes += pack.size_bytes - used.min(pack.size_bytes);
+                summary.unused_bytes += unused_bytes;
                 summary.freed_bytes += pack.size_bytes;
             }
             if used > 0 {
@@ -87,13 +135,12 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
             }
             return;
         }
-        summary.unused_bytes += pack.size_bytes.saturating_sub(used);
+        summary.unused_bytes += unused_bytes;
         if !is_there && used > 0 {
             lost.push(pack.id);
         }
         // A writer that is at work needs its packs, though no snapshot says so yet.
-        let is_new = |since| object.as_ref().is_none_or(|object| object.modified >= since);
-        if in_flight_since.is_some_and(is_new) {
+        if in_flight_since.is_some() && (!is_there || present.in_flight.contains(pack.number)) {
             return;
         }
         if used == 0 {
@@ -101,8 +148,8 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
             summary.freed_bytes += if is_there { pack.size_bytes } else { 0 };
             going.insert(pack.number);
             condemn.push(pack.id);
-        } else if used < payload_bytes(&pack) {
-            part_used.push((pack, used));
+        } else if used < u64::from(pack.chunk_count) {
+            part_used.push(PartUsed { number: pack.number, size_bytes: pack.size_bytes, unused_bytes });
         }
     })?;
     for pack in lost {
@@ -113,62 +160,64 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
         }
     }
     let condemned = view.condemned_ids();
-    for (id, object) in objects {
+    for (id, object) in present.unknown {
         if condemned.contains(&id) {
             summary.packs_condemned_before += 1;
             summary.freed_bytes += object.size_bytes;
-        } else if in_flight_since.is_none_or(|since| object.modified < since) {
+        } else if !is_in_flight(&object) {
             summary.packs_unlisted += 1;
             summary.unused_bytes += object.size_bytes;
             summary.freed_bytes += object.size_bytes;
             condemn.push(id);
         }
     }
-    choose_repacks(part_used, max_unused_percent, &mut summary, |pack| {
-        going.insert(pack.number);
-        copy.push(pack);
-    });
+    for number in choose_repacks(part_used, max_unused_percent, &mut summary) {
+        going.insert(number);
+        copy.extend(view.index.pack(number)?);
+    }
     summary.packs_repacked = copy.len() as u64;
-    summary.repacked_bytes = copy.iter().filter_map(|p| marks.used_bytes.get(&p.number)).sum();
+    summary.repacked_bytes = copy.iter().map(|pack| marks.used_bytes_in(pack)).sum();
     summary.freed_bytes = summary.freed_bytes.saturating_sub(summary.repacked_bytes);
     let replace = segments_to_replace(&view, &going)?;
     summary.segments_replaced = replace.len() as u64;
     Ok((view, Plan { summary, marks, copy, condemn, replace, snapshots }))
 }
 
-/// Bytes of a pack's sealed chunks, its header and footer left out; an upper bound is enough to see that all are used.
-fn payload_bytes(pack: &PackRecord) -> u64 {
-    let per_chunk = 37;
-    pack.size_bytes.saturating_sub(pack.header.len() as u64 + 60 + u64::from(pack.chunk_count) * per_chunk)
+/// A pack of which some chunks are needed and some are not.
+struct PartUsed {
+    number: PackNumber,
+    size_bytes: u64,
+    unused_bytes: u64,
 }
 
-/// Rewrites the packs with the greatest unused share until no more than the allowed share of what stays is unused.
+/// The packs with the greatest unused shares, to be rewritten until no more than the allowed share of what stays is unused.
 fn choose_repacks(
-    mut part_used: Vec<(PackRecord, u64)>,
+    mut part_used: Vec<PartUsed>,
     max_unused_percent: f64,
     summary: &mut PruneSummary,
-    mut repack: impl FnMut(PackRecord),
-) {
-    let unused_share = |(pack, used): &(PackRecord, u64)| 1.0 - *used as f64 / pack.size_bytes as f64;
-    part_used.sort_by(|a, b| unused_share(b).total_cmp(&unused_share(a)).then(a.0.id.cmp(&b.0.id)));
-    let mut kept: u64 = part_used.iter().map(|(pack, used)| pack.size_bytes - used).sum();
+) -> Vec<PackNumber> {
+    let unused_share = |pack: &PartUsed| pack.unused_bytes as f64 / pack.size_bytes as f64;
+    part_used.sort_by(|a, b| unused_share(b).total_cmp(&unused_share(a)).then(a.number.cmp(&b.number)));
+    let mut kept: u64 = part_used.iter().map(|pack| pack.unused_bytes).sum();
     let allowed = (summary.used_bytes as f64 * max_unused_percent / 100.0) as u64;
-    for (pack, used) in part_used {
+    let mut chosen = Vec::new();
+    for pack in part_used {
         if kept <= allowed {
             break;
         }
-        kept -= pack.size_bytes - used;
+        kept -= pack.unused_bytes;
         summary.freed_bytes += pack.size_bytes;
-        repack(pack);
+        chosen.push(pack.number);
     }
     summary.unused_bytes_kept = kept;
+    chosen
 }
 
-fn segments_to_replace(view: &View, going: &HashSet<PackNumber>) -> Result<Vec<SegmentId>> {
+fn segments_to_replace(view: &View, going: &RoaringTreemap) -> Result<Vec<SegmentId>> {
     let (mut replace, mut small) = (Vec::new(), Vec::new());
     for segment in view.index.segments()? {
         let packs = view.index.packs_of(&segment)?;
-        if packs.iter().any(|pack| going.contains(pack)) {
+        if packs.iter().any(|&pack| going.contains(pack)) {
             replace.push(segment);
         } else if packs.len() < SMALL_SEGMENT_PACKS {
             small.push(segment);
@@ -214,8 +263,7 @@ struct Marker<'a> {
 }
 
 impl Visitor for Marker<'_> {
-    fn chunk(&mut self, id: &ChunkId) -> Result<()> {
-        let places = self.view.locate(id)?;
+    fn chunk(&mut self, id: &ChunkId, places: &[Location]) -> Result<()> {
         let Some(first) = places.first() else {
             return Err(OpsError::Unsafe(format!("chunk {id} is needed but lies in no pack; run 'ssb check'")));
         };
@@ -224,7 +272,7 @@ impl Visitor for Marker<'_> {
         let same = places.iter().filter(|place| self.view.is_condemned(place.pack) == condemned);
         let place = same.min_by_key(|place| place.pack).unwrap_or(first);
         if self.marks.used.insert(place.chunk_number()) {
-            *self.marks.used_bytes.entry(place.pack).or_default() += u64::from(place.sealed_len);
+            self.marks.used_bytes += u64::from(place.sealed_len);
         }
         Ok(())
     }
