@@ -1,11 +1,12 @@
 //! Restoring: from a snapshot's tree to files. What is damaged leaves a hole that is listed; all the rest is restored.
 //!
-//! The tree is read once, in order. Directories, links and empty files are made at once; the chunks of files are
-//! gathered into windows, and each window is fetched pack by pack (see `window.rs`). Directories get their final
-//! metadata when the tree has passed them. Nothing grows with the number of files.
+//! The tree is read once, in order. Directories and links are made at once; files are gathered into batches
+//! (`gather.rs`), and while the next is gathered, each is fetched pack by pack and written (`write.rs`). Directories get their
+//! final metadata when the tree has passed them. Nothing grows with the number of files.
 
+mod gather;
 mod place;
-mod window;
+mod write;
 
 use super::error::{OpsError, Result};
 use super::select::Selection;
@@ -13,12 +14,14 @@ use crate::base::{Cancel, Counter, Issue, IssueCode, Stage, text};
 use crate::repo::tree::{Entry, each_chunk};
 use crate::repo::{ChunkReader, Repo, RepoError, Snapshot};
 use crate::source::{Filter, Kind, Metadata};
+use crossbeam_channel::bounded;
+use gather::Gatherer;
 use place::Placer;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use window::Window;
+use write::BatchWriter;
 
 /// What to restore, and where to.
 pub struct RestoreOptions {
@@ -54,36 +57,32 @@ pub fn run(repo: &Arc<Repo>, snapshot: &Snapshot, options: &RestoreOptions, canc
         repo.edges.observer.add(Counter::FilesTotal, snapshot.manifest.totals.files);
         repo.edges.observer.add(Counter::BytesTotal, snapshot.manifest.totals.bytes);
     }
-    let mut restorer = Restorer {
-        window: Window::new(&chunks, &placer, cancel),
-        chunks: &chunks,
-        placer: &placer,
-        options,
-        strip: selection.strip().to_vec(),
-        directories: BTreeMap::new(),
-        has_gaps: !options.include.is_empty(),
-        now: Arc::from(&b""[..]),
-        outcome: RestoreOutcome::default(),
-    };
-    if let Some(top) = selection.top() {
-        restorer.directories.insert(order_key(&top.path()), (Vec::new(), top.metadata.clone()));
-    }
-    while let Some(next) = selection.next_entry() {
-        if cancel.is_cancelled() {
-            return Err(RepoError::Interrupted.into());
-        }
-        match next {
-            Ok(entry) => restorer.entry(&entry)?,
-            Err(hole) if hole.error.is_damage() => {
-                let until = hole.until.map_or("the end of the snapshot".to_owned(), |path| format!("before {path}"));
-                let what = format!("everything from here to {until} is lost: {}", hole.error);
-                restorer.issue(Issue::new(IssueCode::RestoreHole, hole.from, what, ""));
-                restorer.has_gaps = true;
+    let (batches, gathered) = bounded(0);
+    std::thread::scope(|scope| {
+        let writer = BatchWriter::new(&chunks, &placer, cancel);
+        let writer = scope.spawn(move || writer.run(gathered));
+        let restorer = Restorer {
+            gatherer: Gatherer::new(batches),
+            chunks: &chunks,
+            placer: &placer,
+            options,
+            strip: selection.strip().to_vec(),
+            directories: BTreeMap::new(),
+            has_gaps: !options.include.is_empty(),
+            now: Arc::from(&b""[..]),
+            outcome: RestoreOutcome::default(),
+        };
+        let outcome = restorer.run(&mut selection, cancel);
+        let written = writer.join().map_err(|_| RepoError::Seal("the writer of files broke off".to_owned()))?;
+        match (outcome, written) {
+            // That nobody writes any more follows from what the writer failed with.
+            (Err(OpsError::Repo(RepoError::Interrupted)) | Ok(_), Err(error)) | (Err(error), _) => Err(error),
+            (Ok(mut outcome), Ok(issues)) => {
+                outcome.issues.extend(issues);
+                Ok(outcome)
             }
-            Err(hole) => return Err(hole.error.into()),
         }
-    }
-    restorer.finish()
+    })
 }
 
 /// A directory's path with its slashes as zeros, so that plain byte order is the order of the tree.
@@ -95,7 +94,7 @@ struct Restorer<'a> {
     chunks: &'a ChunkReader,
     placer: &'a Placer,
     options: &'a RestoreOptions,
-    window: Window<'a>,
+    gatherer: Gatherer,
     /// Taken off the front of every path.
     strip: Vec<u8>,
     /// Directories that the tree has not passed yet and that wait for their final metadata: by [`order_key`] of the whole
@@ -109,6 +108,33 @@ struct Restorer<'a> {
 }
 
 impl Restorer<'_> {
+    /// Passes all entries on; the gatherer ends with it.
+    fn run(mut self, selection: &mut Selection<'_>, cancel: &Cancel) -> Result<RestoreOutcome> {
+        if let Some(top) = selection.top() {
+            self.directories.insert(order_key(&top.path()), (Vec::new(), top.metadata.clone()));
+        }
+        while let Some(next) = selection.next_entry() {
+            if cancel.is_cancelled() {
+                return Err(RepoError::Interrupted.into());
+            }
+            match next {
+                Ok(entry) => self.entry(&entry)?,
+                Err(hole) if hole.error.is_damage() => {
+                    let until =
+                        hole.until.map_or("the end of the snapshot".to_owned(), |path| format!("before {path}"));
+                    let what = format!("everything from here to {until} is lost: {}", hole.error);
+                    self.issue(Issue::new(IssueCode::RestoreHole, hole.from, what, ""));
+                    self.has_gaps = true;
+                }
+                Err(hole) => return Err(hole.error.into()),
+            }
+        }
+        let rest = std::mem::take(&mut self.directories).into_values().collect();
+        self.gatherer.end_directories(rest);
+        self.gatherer.flush()?;
+        Ok(self.outcome)
+    }
+
     fn issue(&mut self, issue: Issue) {
         self.chunks.repo.edges.observer.issue(&issue);
         self.outcome.issues.push(issue);
@@ -155,23 +181,14 @@ impl Restorer<'_> {
     fn file(&mut self, entry: &Entry, path: Vec<u8>) -> Result<()> {
         self.outcome.files += 1;
         self.outcome.bytes += entry.metadata.size;
-        let chunks = self.chunks;
-        self.window.begin_file(path, &entry.metadata, entry.content.depth == 0 && entry.content.ids.len() <= 1);
-        let mut failure = None;
-        let window = &mut self.window;
-        let walked = each_chunk(&entry.content, chunks, &mut |_| {}, &mut |id| {
-            window.add_chunk(id).map_err(|error| keep(&mut failure, error))
-        });
-        match (walked, failure) {
-            (_, Some(error)) => return Err(error),
-            (Err(error), None) if error.is_damage() => self.window.lose_rest(error.to_string()),
-            (Err(error), None) => return Err(error.into()),
-            (Ok(()), None) => {}
+        let is_small = entry.content.depth == 0 && entry.content.ids.len() <= 1;
+        self.gatherer.begin_file(path, &entry.metadata, is_small);
+        let (chunks, gatherer) = (self.chunks, &mut self.gatherer);
+        match each_chunk(&entry.content, chunks, &mut |_| {}, &mut |id| gatherer.add_chunk(id)) {
+            Err(error) if error.is_damage() => self.gatherer.lose_rest(error.to_string()),
+            other => other?,
         }
-        self.window.end_file()?;
-        let issues = self.window.take_issues();
-        issues.into_iter().for_each(|issue| self.issue(issue));
-        Ok(())
+        Ok(self.gatherer.end_file()?)
     }
 
     /// Hands over the directories that the tree has passed now that it is in `now`, to get their final metadata.
@@ -187,23 +204,8 @@ impl Restorer<'_> {
         let before = self.directories.range(..key_now.clone());
         let passed: Vec<Vec<u8>> = before.map(|(key, _)| key.clone()).filter(|key| !is_above(key)).collect();
         let passed = passed.iter().filter_map(|key| self.directories.remove(key)).collect();
-        self.window.end_directories(passed);
+        self.gatherer.end_directories(passed);
     }
-
-    fn finish(mut self) -> Result<RestoreOutcome> {
-        let rest = std::mem::take(&mut self.directories).into_values().collect();
-        self.window.end_directories(rest);
-        self.window.run()?;
-        let issues = self.window.take_issues();
-        issues.into_iter().for_each(|issue| self.issue(issue));
-        Ok(self.outcome)
-    }
-}
-
-/// Lets an error of this layer through a callback that can only pass on the layer below's.
-fn keep(slot: &mut Option<OpsError>, error: OpsError) -> RepoError {
-    *slot = Some(error);
-    RepoError::Interrupted
 }
 
 fn relative<'p>(full: &'p [u8], strip: &[u8]) -> &'p [u8] {
