@@ -27,6 +27,7 @@ pub trait Visitor: Send {
 
 /// Walks the trees of all snapshots; nodes that several share are walked once.
 pub fn walk<V: Visitor>(chunks: &ChunkReader, snapshots: &[Snapshot], cancel: &Cancel, visitor: &mut V) -> Result<()> {
+    chunks.fetch_ahead(cancel)?;
     let seen = Mutex::new(RoaringTreemap::new());
     let visitor = Mutex::new(visitor);
     let told = Mutex::new(Told::new());

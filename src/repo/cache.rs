@@ -59,6 +59,11 @@ impl Cache {
         None
     }
 
+    /// Whether there is a copy; it may turn out not to be whole.
+    pub fn contains(&self, kind: CacheKind, hash: &str) -> bool {
+        self.path(kind, hash).is_some_and(|path| path.exists())
+    }
+
     pub fn put(&self, kind: CacheKind, hash: &str, bytes: &[u8]) {
         let Some(path) = self.path(kind, hash) else { return };
         let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));

@@ -8,6 +8,8 @@ use crate::crypto::{CryptoError, MasterKeys, Sealer, SecretKey, WRAP_BYTES, unwr
 pub const MAGIC: [u8; 4] = *b"ssb\0";
 pub const VERSION: u8 = 1;
 const METHOD_SYMMETRIC: u8 = 1;
+/// Where a header tells its kind.
+const KIND_AT: usize = 5;
 /// Everything of a header before its wrap.
 const FIXED_BYTES: usize = 13;
 /// Length of a header with a symmetric wrap.
@@ -33,6 +35,11 @@ impl ObjectKind {
     fn from_number(number: u8) -> Option<Self> {
         use ObjectKind::*;
         [DataPack, TreePack, Segment, Snapshot, Session, Condemned].into_iter().find(|&k| k as u8 == number)
+    }
+
+    /// What a header says that it begins, without opening it.
+    pub fn of_header(header: &[u8]) -> Option<Self> {
+        header.get(KIND_AT).copied().and_then(Self::from_number)
     }
 }
 
@@ -67,7 +74,7 @@ impl Header {
         if fixed[4] != VERSION {
             return Err(RepoError::TooNew { object: name.to_owned(), version: fixed[4].into() });
         }
-        let kind = ObjectKind::from_number(fixed[5]).ok_or_else(|| damaged("its kind is unknown"))?;
+        let kind = ObjectKind::from_number(fixed[KIND_AT]).ok_or_else(|| damaged("its kind is unknown"))?;
         if fixed[6] != METHOD_SYMMETRIC {
             return Err(damaged("its key is wrapped by an unknown method"));
         }

@@ -1,14 +1,14 @@
 //! Reading chunks: from whichever pack has them, with one ranged request, or from a tree pack that is fetched whole once.
 
 use super::cache::CacheKind;
-use super::envelope::Header;
+use super::envelope::{Header, ObjectKind};
 use super::error::{RepoError, Result};
 use super::layout;
 use super::open::Repo;
 use super::pack::{ChunkKind, open_packed, unpack};
 use super::tree::NodeSource;
 use super::view::View;
-use crate::base::{Cancel, ChunkId, PackId};
+use crate::base::{Cancel, ChunkId, PackId, parallel};
 use crate::crypto::Sealer;
 use crate::index::{Location, PackNumber};
 use bytes::Bytes;
@@ -16,7 +16,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Tree packs that are held in memory at a time.
-const TREE_PACKS_HELD: usize = 4;
+const TREE_PACKS_HELD: usize = 8;
+/// Tree packs that are fetched at a time; each may be as long as its writer made it.
+const TREE_PACK_WIDTH: usize = 8;
 /// Unwrapped pack keys that are held at a time.
 const OPEN_PACKS_HELD: usize = 4096;
 
@@ -32,12 +34,15 @@ pub struct OpenPack {
     pub sealer: Sealer,
 }
 
+/// A tree pack, once whoever asked first has it. Others who need it wait for that, those who need another do not.
+type TreePack = Arc<Mutex<Option<Bytes>>>;
+
 /// Reads chunks through one view; shared by threads.
 pub struct ChunkReader {
     pub repo: Arc<Repo>,
     pub view: Arc<View>,
     packs: Mutex<HashMap<PackNumber, Arc<OpenPack>>>,
-    tree_packs: Mutex<VecDeque<(PackId, Bytes)>>,
+    tree_packs: Mutex<VecDeque<(PackId, TreePack)>>,
     /// What was missed so far.
     vanished: Mutex<HashSet<String>>,
 }
@@ -135,25 +140,56 @@ impl ChunkReader {
     }
 
     fn tree_pack(&self, id: &PackId) -> Result<Bytes> {
-        let mut held = self.tree_packs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, bytes)) = held.iter().find(|(pack, _)| pack == id) {
-            return Ok(bytes.clone());
-        }
-        let hash = id.to_string();
-        let bytes = match self.repo.cache.get(CacheKind::TreePacks, &hash) {
-            Some(bytes) => bytes,
-            None => {
-                let key = layout::pack(id);
-                let bytes = self.repo.store.get(&key).map_err(|e| RepoError::reading(&key, e))?;
-                self.repo.cache.put(CacheKind::TreePacks, &hash, &bytes);
-                bytes
+        let place = {
+            let mut held = self.tree_packs.lock().unwrap_or_else(PoisonError::into_inner);
+            match held.iter().find(|(pack, _)| pack == id) {
+                Some((_, place)) => place.clone(),
+                None => {
+                    if held.len() >= TREE_PACKS_HELD {
+                        held.pop_front();
+                    }
+                    let place = TreePack::default();
+                    held.push_back((*id, place.clone()));
+                    place
+                }
             }
         };
-        if held.len() >= TREE_PACKS_HELD {
-            held.pop_front();
+        let mut bytes = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = &*bytes {
+            return Ok(bytes.clone());
         }
-        held.push_back((*id, bytes.clone()));
+        let read = match self.repo.cache.get(CacheKind::TreePacks, &id.to_string()) {
+            Some(bytes) => bytes,
+            None => self.fetch_tree_pack(id)?,
+        };
+        *bytes = Some(read.clone());
+        Ok(read)
+    }
+
+    fn fetch_tree_pack(&self, id: &PackId) -> Result<Bytes> {
+        let key = layout::pack(id);
+        let bytes = self.repo.store.get(&key).map_err(|e| RepoError::reading(&key, e))?;
+        self.repo.cache.put(CacheKind::TreePacks, &id.to_string(), &bytes);
         Ok(bytes)
+    }
+
+    /// Brings all tree packs of a remote store into the cache, several at a time, for who is about to read all trees. What
+    /// cannot be read is left to whoever needs it.
+    pub fn fetch_ahead(&self, cancel: &Cancel) -> Result<()> {
+        if self.repo.store.is_local() || self.repo.cache.folder().is_none() {
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        self.view.index.each_pack(&mut |pack| {
+            let is_tree = ObjectKind::of_header(&pack.header) == Some(ObjectKind::TreePack);
+            if is_tree && !self.repo.cache.contains(CacheKind::TreePacks, &pack.id.to_string()) {
+                wanted.push(pack.id);
+            }
+        })?;
+        parallel::for_each(wanted.iter(), TREE_PACK_WIDTH, cancel, |id| match self.fetch_tree_pack(id) {
+            Err(error) if !error.is_damage() => Err(error),
+            _ => Ok(()),
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// Manifests are small: many are fetched at a time, so that the round trips overlap.
-const FETCH_WIDTH: usize = 32;
+const FETCH_WIDTH: usize = 128;
 
 /// All snapshots, and those that could not be read.
 #[derive(Debug, Default)]

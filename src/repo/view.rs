@@ -16,7 +16,7 @@ use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-const FETCH_WIDTH: usize = 8;
+const FETCH_WIDTH: usize = 16;
 /// How often the bucket is listed again when a segment vanishes between its listing and its reading.
 const SYNC_TRIES: usize = 5;
 
@@ -132,7 +132,7 @@ impl Repo {
     pub fn refresh(&self, view: &View, cancel: &Cancel) -> Result<()> {
         view.damaged.lock().unwrap_or_else(PoisonError::into_inner).clear();
         // (w2) Lists first: one that is removed while the segments are read has still been seen.
-        self.sync_lists(view)?;
+        self.sync_lists(view, cancel)?;
         self.sync_segments(view, cancel)?;
         view.number_condemned()?;
         for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -229,17 +229,18 @@ impl Repo {
         Ok(id)
     }
 
-    fn sync_lists(&self, view: &View) -> Result<()> {
+    fn sync_lists(&self, view: &View, cancel: &Cancel) -> Result<()> {
         let listed = list_all(&*self.store, layout::CONDEMNED)?;
-        let mut lists = Vec::new();
-        let mut names = HashSet::new();
-        for object in listed {
-            let Some(name) = object.key.strip_prefix(layout::CONDEMNED) else { continue };
-            names.insert(name.to_owned());
+        let names = listed.iter().filter_map(|object| object.key.strip_prefix(layout::CONDEMNED));
+        let names: HashSet<String> = names.map(str::to_owned).collect();
+        let lists = Mutex::new(Vec::new());
+        parallel::for_each(listed.into_iter(), FETCH_WIDTH, cancel, |object| {
+            let Some(name) = object.key.strip_prefix(layout::CONDEMNED) else { return Ok(()) };
             match self.read_list(&object.key, name) {
                 Ok(list) => {
                     view.condemned_ids.write().unwrap_or_else(PoisonError::into_inner).extend(&list.packs);
-                    lists.push(StoredList { key: object.key, written: object.modified, packs: list.packs });
+                    let list = StoredList { key: object.key, written: object.modified, packs: list.packs };
+                    lists.lock().unwrap_or_else(PoisonError::into_inner).push(list);
                 }
                 Err(RepoError::Missing { .. }) => {}
                 Err(error) if error.is_damage() => {
@@ -248,8 +249,14 @@ impl Repo {
                 }
                 Err(error) => return Err(error),
             }
+            Ok(())
+        })?;
+        if cancel.is_cancelled() {
+            return Err(RepoError::Interrupted);
         }
         self.cache.retain(CacheKind::Condemned, &names);
+        let mut lists = lists.into_inner().unwrap_or_else(PoisonError::into_inner);
+        lists.sort_by(|a, b| a.key.cmp(&b.key));
         *view.lists.lock().unwrap_or_else(PoisonError::into_inner) = lists;
         Ok(())
     }

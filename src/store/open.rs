@@ -15,7 +15,8 @@ pub struct OpenOptions {
     /// Make the directory if it is not there. A bucket is never made: who may write objects often may not, and its
     /// region and rules are not ours to choose.
     pub create: bool,
-    /// The most calls at a time, on S3. A directory takes as many as come.
+    /// The most calls at a time, on S3; who calls sets narrower bounds where objects are large. A directory takes as many as
+    /// come.
     pub connections: NonZeroUsize,
     pub s3: S3Settings,
     pub retry: RetryPolicy,
@@ -27,7 +28,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             create: false,
-            connections: NonZeroUsize::MIN.saturating_add(15),
+            connections: NonZeroUsize::MIN.saturating_add(127),
             s3: S3Settings::default(),
             retry: RetryPolicy::default(),
             cancel: Cancel::new(),

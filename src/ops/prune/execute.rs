@@ -2,7 +2,7 @@
 
 use super::PruneSummary;
 use super::plan::{Marks, Plan, mark};
-use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage};
+use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::pack::{open_packed, read_pack};
@@ -10,10 +10,12 @@ use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, 
 use crate::store::list_all;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Packs per consolidated segment.
 const SEGMENT_PACKS: usize = 2048;
+/// Segments that are read at a time.
+const SEGMENT_WIDTH: usize = 16;
 /// How long a list is remembered after its packs are gone.
 const LIST_AGE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// A list this young counts as written when its packs went.
@@ -40,7 +42,7 @@ pub(super) fn execute(
     copy_packs(repo, &view, &copy, &marks, cancel)?;
     condemn.extend(copy.iter().filter(|pack| !view.is_condemned(pack.number)).map(|pack| pack.id));
     let going: HashSet<PackId> = condemn.iter().copied().chain(view.condemned_ids()).collect();
-    write_segments(repo, &replace, &going)?;
+    write_segments(repo, &replace, &going, cancel)?;
     stop_if(cancel)?;
     // (p3)
     publish(repo, condemn)?;
@@ -81,8 +83,7 @@ fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &
     let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
     let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
     let width = rayon::current_num_threads().min(4);
-    let copied =
-        crate::base::parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
+    let copied = parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
     // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
     let finished = writer.finish();
     copied?;
@@ -109,12 +110,19 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
 }
 
 /// Lists the packs that stay of the replaced segments in new ones.
-fn write_segments(repo: &Repo, replace: &[SegmentId], going: &HashSet<PackId>) -> Result<()> {
+fn write_segments(repo: &Repo, replace: &[SegmentId], going: &HashSet<PackId>, cancel: &Cancel) -> Result<()> {
     let mut seen: HashSet<PackId> = HashSet::new();
     let mut batch: Vec<PackListing> = Vec::new();
-    for segment in replace {
-        let stays = |pack: &PackListing| !going.contains(&pack.id);
-        batch.extend(repo.read_segment(segment)?.into_iter().filter(stays).filter(|pack| seen.insert(pack.id)));
+    for group in replace.chunks(SEGMENT_WIDTH) {
+        let read = Mutex::new(Vec::new());
+        parallel::for_each(group.iter(), SEGMENT_WIDTH, cancel, |segment| -> Result<()> {
+            let packs = repo.read_segment(segment)?;
+            read.lock().unwrap_or_else(PoisonError::into_inner).extend(packs);
+            Ok(())
+        })?;
+        stop_if(cancel)?;
+        let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        batch.extend(read.into_iter().filter(|pack| !going.contains(&pack.id)).filter(|pack| seen.insert(pack.id)));
         if batch.len() >= SEGMENT_PACKS {
             repo.put_segment(&std::mem::take(&mut batch))?;
         }
