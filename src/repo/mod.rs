@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod codec;
+mod compress;
 pub mod condemned;
 pub mod config;
 pub mod envelope;

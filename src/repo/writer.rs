@@ -10,6 +10,7 @@
 //! are used again and again.
 
 use super::cache::CacheKind;
+use super::compress::with_compressor;
 use super::error::{RepoError, Result};
 use super::layout;
 use super::open::Repo;
@@ -17,11 +18,9 @@ use super::pack::{ChunkKind, FinishedPack, PackBuilder};
 use super::tree::NodeSink;
 use super::view::View;
 use crate::base::{ChunkId, Counter, PackId};
-use crate::chunker::is_noise;
 use crate::index::PackListing;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::{SignedDuration, Timestamp};
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,17 +120,20 @@ impl ChunkWriter {
         Self { shared, data, tree: Mutex::default(), queue: Some(queue), spare, uploads }
     }
 
-    /// Makes sure that the chunk is, or will be with [`ChunkWriter::finish`], stored. The second value is true if it
-    /// was not known.
-    pub fn put(&self, kind: ChunkKind, plain: &[u8]) -> Result<(ChunkId, bool)> {
+    /// Makes sure that the chunk is, or will be with [`ChunkWriter::finish`], stored.
+    pub fn put(&self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId> {
+        self.put_unless_in(&[], kind, plain)
+    }
+
+    /// The same; chunks of `trusted` can be counted on without being looked up.
+    pub fn put_unless_in(&self, trusted: &[ChunkId], kind: ChunkKind, plain: &[u8]) -> Result<ChunkId> {
         let id = self.shared.repo.keys.chunk_id(plain);
-        if !self.claim(&id)? {
-            return Ok((id, false));
+        if !trusted.contains(&id) && self.claim(&id)? {
+            with_compressor(self.shared.options.zstd_level, plain, |packed, compressed| {
+                self.store(kind, id, plain.len() as u32, packed, compressed)
+            })?;
         }
-        with_compressor(self.shared.options.zstd_level, plain, |packed, compressed| {
-            self.store(kind, id, plain.len() as u32, packed, compressed)
-        })?;
-        Ok((id, true))
+        Ok(id)
     }
 
     /// Stores a chunk again that another pack holds, whatever the index says, without unpacking it.
@@ -236,7 +238,7 @@ impl Drop for ChunkWriter {
 
 impl NodeSink for &ChunkWriter {
     fn put_node(&mut self, plain: &[u8]) -> Result<ChunkId> {
-        self.put(ChunkKind::Tree, plain).map(|(id, _)| id)
+        self.put(ChunkKind::Tree, plain)
     }
 }
 
@@ -306,51 +308,6 @@ impl Shared {
         }
         if all { Ok(self.view.index.flush()?) } else { Ok(()) }
     }
-}
-
-/// Calls `store` with the chunk compressed, or as it is if that is not longer.
-fn with_compressor<T>(level: i32, plain: &[u8], store: impl FnOnce(&[u8], bool) -> Result<T>) -> Result<T> {
-    thread_local! {
-        static PACKER: RefCell<Option<(i32, zstd::bulk::Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
-    }
-    PACKER.with_borrow_mut(|slot| {
-        if slot.as_ref().is_none_or(|(made_for, ..)| *made_for != level) {
-            let packer = zstd::bulk::Compressor::new(level).map_err(|e| RepoError::Seal(e.to_string()))?;
-            *slot = Some((level, packer, Vec::new()));
-        }
-        let Some((_, packer, buffer)) = slot else { return store(plain, false) };
-        // Room for less than the plaintext: what does not shrink fails early and is stored as it is.
-        let room = plain.len().saturating_sub(1);
-        if buffer.len() < room {
-            buffer.resize(room, 0);
-        }
-        if let Some(sample) = sample_of(plain)
-            && packer.compress_to_buffer(&sample, &mut buffer[..SAMPLE_BYTES - SAMPLE_BYTES / 32]).is_err()
-        {
-            return store(plain, false);
-        }
-        match packer.compress_to_buffer(plain, &mut buffer[..room]) {
-            Ok(length) => store(&buffer[..length], true),
-            Err(_) => store(plain, false),
-        }
-    })
-}
-
-/// What is looked at of a chunk that begins like noise; if that does not shrink by a thirty-second, the chunk is not tried.
-const SAMPLE_BYTES: usize = 16 << 10;
-const SAMPLE_PARTS: usize = 8;
-
-/// Even parts of a long chunk that begins like noise.
-fn sample_of(plain: &[u8]) -> Option<[u8; SAMPLE_BYTES]> {
-    if plain.len() < 4 * SAMPLE_BYTES || !is_noise(plain) {
-        return None;
-    }
-    let mut sample = [0; SAMPLE_BYTES];
-    let parts = plain.chunks_exact(plain.len() / SAMPLE_PARTS);
-    for (taken, part) in sample.chunks_exact_mut(SAMPLE_BYTES / SAMPLE_PARTS).zip(parts) {
-        taken.copy_from_slice(&part[..taken.len()]);
-    }
-    Some(sample)
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

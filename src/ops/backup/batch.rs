@@ -2,7 +2,7 @@
 
 use super::large::{self, LargeError};
 use super::pipeline::{Context, LARGE_BYTES, unreadable};
-use crate::base::{Counter, Issue, IssueCode, text};
+use crate::base::{ChunkId, Counter, Issue, IssueCode, text};
 use crate::repo::tree::{Content, ContentBuilder, Entry, each_chunk};
 use crate::repo::{ChunkKind, RepoError};
 use crate::source::{FileReader, Found, Kind, Metadata};
@@ -85,13 +85,14 @@ pub(super) fn process_large(context: &Context, item: Item) -> Outcome {
     outcome
 }
 
-type Store = fn(&Context, FileReader) -> Result<Stored, LargeError>;
+/// Is given the chunks that can be counted on.
+type Store = fn(&Context, FileReader, &[ChunkId]) -> Result<Stored, LargeError>;
 
 /// The entry for an item; `None` if it could not be read, which is an issue and not an error.
 fn entry(context: &Context, item: Item, outcome: &mut Outcome, store: Store) -> Result<Option<Entry>, RepoError> {
     let Item { found, unchanged, before } = item;
     let made = |metadata, content| {
-        let Found { directory, name, .. } = found.clone();
+        let (directory, name) = (found.directory.clone(), found.name.clone());
         Some(Entry { directory, name, metadata, content, extensions: Vec::new() })
     };
     if found.metadata.kind != Kind::File {
@@ -106,8 +107,12 @@ fn entry(context: &Context, item: Item, outcome: &mut Outcome, store: Store) -> 
         return Ok(made(found.metadata.clone(), content.clone()));
     }
     let path = found.path();
+    let trusted = match &before {
+        Some(content) if context.is_parent_trusted && content.depth == 0 => &content.ids[..],
+        _ => &[],
+    };
     let stored = FileReader::open(&path).map_err(LargeError::Read).and_then(|reader| match reader {
-        Some(reader) => store(context, reader).map(Some),
+        Some(reader) => store(context, reader, trusted).map(Some),
         None => Ok(None),
     });
     match stored {
@@ -167,7 +172,7 @@ fn is_tree_known(context: &Context, content: &Content) -> Result<bool, RepoError
 
 /// Reads a small file at once and cuts it. A large one comes here too, if it has grown since it was listed or if chunks of
 /// it that should be known are not: it is stored on this worker alone, which must not wait for others.
-fn store_small(context: &Context, mut reader: FileReader) -> Result<Stored, LargeError> {
+fn store_small(context: &Context, mut reader: FileReader, trusted: &[ChunkId]) -> Result<Stored, LargeError> {
     thread_local!(static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
     if reader.metadata().size > LARGE_BYTES {
         let read = large::store_alone(context, &mut |buffer| reader.read(buffer))?;
@@ -184,7 +189,7 @@ fn store_small(context: &Context, mut reader: FileReader) -> Result<Stored, Larg
         let length = reader.read(&mut buffer[..room]).map_err(LargeError::Read)?;
         let mut ids = ContentBuilder::default();
         for chunk in context.repo.chunker.chunks(&buffer[..length]) {
-            let (id, _) = context.writer.put(ChunkKind::Data, chunk)?;
+            let id = context.writer.put_unless_in(trusted, ChunkKind::Data, chunk)?;
             ids.push(id, &mut &*context.writer)?;
         }
         context.observer().add(Counter::BytesDone, length as u64);
@@ -193,7 +198,7 @@ fn store_small(context: &Context, mut reader: FileReader) -> Result<Stored, Larg
     })
 }
 
-fn store_large(context: &Context, mut reader: FileReader) -> Result<Stored, LargeError> {
+fn store_large(context: &Context, mut reader: FileReader, _trusted: &[ChunkId]) -> Result<Stored, LargeError> {
     let read = large::store_stream(context, &mut |buffer| reader.read(buffer))?;
     Ok(Stored { content: read.content, metadata: Metadata { size: read.size, ..reader.metadata().clone() } })
 }

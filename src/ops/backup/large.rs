@@ -82,7 +82,7 @@ pub(super) fn store_alone(context: &Context, read: ReadWindow<'_>) -> Result<Rea
         size += got as u64;
         let at_end = got < WINDOW_BYTES;
         for range in cut(context, &mut search, &mut window, at_end) {
-            let (id, _) = context.writer.put(ChunkKind::Data, &window.bytes[range])?;
+            let id = context.writer.put(ChunkKind::Data, &window.bytes[range])?;
             content.push(id, &mut &*context.writer)?;
         }
         let uncut = window.filled.len();
@@ -178,7 +178,7 @@ fn store(context: &Context, window: Window, chunks: Vec<Range<usize>>) -> Stored
     for (n, range) in chunks.into_iter().enumerate() {
         let (context, bytes, sender) = (context.clone(), bytes.clone(), sender.clone());
         rayon::spawn_fifo(move || {
-            let stored = context.writer.put(ChunkKind::Data, &bytes[range]).map(|(id, _)| id);
+            let stored = context.writer.put(ChunkKind::Data, &bytes[range]);
             // Both are free again before the result is seen: the window is reused, the writer finished.
             drop((context, bytes));
             sender.send((n, stored)).ok();
