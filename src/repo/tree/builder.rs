@@ -10,8 +10,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// One cut in this many entries, on average.
-const LEAF_MEAN_ENTRIES: u64 = 128;
-const LEAF_MOST_ENTRIES: usize = 1024;
+const LEAF_MEAN_ENTRIES: u64 = 32;
+const LEAF_MOST_ENTRIES: usize = 256;
 const LEAF_MOST_BYTES: usize = 512 << 10;
 const INNER_MEAN_CHILDREN: u64 = 64;
 const INNER_MOST_CHILDREN: usize = 512;
