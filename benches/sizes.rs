@@ -27,6 +27,7 @@ const PART_BYTES: usize = 256 << 20;
 /// The dictionary's length, and how much it is made from: about what zstd's manual calls sensible.
 const DICTIONARY_BYTES: usize = 112 << 10;
 const SAMPLES_BYTES: usize = 16 << 20;
+const FEWEST_SAMPLES: usize = 100;
 /// Chunks up to this length gain from a dictionary; in longer ones their own beginning serves.
 const SHORT_BYTES: usize = 64 << 10;
 
@@ -53,10 +54,14 @@ fn main() -> Result<()> {
             "| {average} | {chunks} | {new_chunks} | {new:.1} | {stored:.2} | {extra:.2} | {total:.2} | {seconds:.2} |"
         );
     }
+    let short = short_chunks(&files, &keys)?;
+    if short.len() < FEWEST_SAMPLES {
+        println!("\ntoo few short chunks for a dictionary: {}", short.len());
+        return Ok(());
+    }
+    let dictionary = train(&short)?;
     println!("\n| short chunks at level | MB | without dictionary MB | with dictionary MB | s without | s with |");
     println!("|---|---|---|---|---|---|");
-    let short = short_chunks(&files, &keys)?;
-    let dictionary = train(&short)?;
     for level in LEVELS {
         let plain = compressed(&short, Compressor::new(level)?)?;
         let helped = compressed(&short, Compressor::with_dictionary(level, &dictionary)?)?;
