@@ -30,7 +30,7 @@ pub struct PruneSummary {
     pub packs: u64,
     /// Bytes of chunks that snapshots need.
     pub used_bytes: u64,
-    /// All other bytes of packs, before.
+    /// Other bytes of packs, before; in part-used packs about, by the number of chunks. So are the figures below.
     pub unused_bytes: u64,
     pub packs_unused: u64,
     /// Left by interrupted runs.
