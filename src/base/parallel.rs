@@ -3,6 +3,18 @@
 use super::Cancel;
 use std::sync::{Mutex, PoisonError};
 
+/// Bytes of objects that are fetched at a time, and bounds for their number: the smaller they are, the more a round trip
+/// weighs.
+const FETCH_BYTES: u64 = 32 << 20;
+const FETCH_FEWEST: u64 = 8;
+const FETCH_MOST: u64 = 128;
+
+/// How many objects of these sizes are best fetched at a time.
+pub fn fetch_width(sizes_bytes: impl Iterator<Item = u64>) -> usize {
+    let largest = sizes_bytes.max().unwrap_or(0).max(1);
+    (FETCH_BYTES / largest).clamp(FETCH_FEWEST, FETCH_MOST) as usize
+}
+
 /// Calls `work` for each item, on up to `width` threads, until one fails or `cancel` is raised; gives the first error.
 /// `items` is drawn from lazily, so nothing piles up.
 pub fn for_each<T: Send, E: Send>(

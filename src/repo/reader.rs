@@ -17,8 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Tree packs that are held in memory at a time.
 const TREE_PACKS_HELD: usize = 8;
-/// Tree packs that are fetched at a time; each may be as long as its writer made it.
-const TREE_PACK_WIDTH: usize = 8;
 /// Unwrapped pack keys that are held at a time.
 const OPEN_PACKS_HELD: usize = 4096;
 
@@ -183,10 +181,11 @@ impl ChunkReader {
         self.view.index.each_pack(&mut |pack| {
             let is_tree = ObjectKind::of_header(&pack.header) == Some(ObjectKind::TreePack);
             if is_tree && !self.repo.cache.contains(CacheKind::TreePacks, &pack.id.to_string()) {
-                wanted.push(pack.id);
+                wanted.push((pack.id, pack.size_bytes));
             }
         })?;
-        parallel::for_each(wanted.iter(), TREE_PACK_WIDTH, cancel, |id| match self.fetch_tree_pack(id) {
+        let width = parallel::fetch_width(wanted.iter().map(|(_, size_bytes)| *size_bytes)).min(wanted.len());
+        parallel::for_each(wanted.iter(), width, cancel, |(id, _)| match self.fetch_tree_pack(id) {
             Err(error) if !error.is_damage() => Err(error),
             _ => Ok(()),
         })

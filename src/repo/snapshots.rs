@@ -11,9 +11,6 @@ use crate::store::list_all;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Manifests are small: many are fetched at a time, so that the round trips overlap.
-const FETCH_WIDTH: usize = 128;
-
 /// All snapshots, and those that could not be read.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -28,7 +25,8 @@ impl Repo {
         let objects = list_all(&*self.store, layout::SNAPSHOTS)?;
         let ids: Vec<SnapshotId> = objects.iter().filter_map(|o| layout::parse_snapshot(&o.key)).collect();
         let found = Mutex::new(Listing::default());
-        parallel::for_each(ids.iter(), FETCH_WIDTH.min(ids.len()), &Cancel::new(), |id| {
+        let width = parallel::fetch_width(objects.iter().map(|object| object.size_bytes)).min(ids.len());
+        parallel::for_each(ids.iter(), width, &Cancel::new(), |id| {
             let read = self.snapshot(id);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match read {

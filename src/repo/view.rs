@@ -16,7 +16,6 @@ use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-const FETCH_WIDTH: usize = 16;
 /// How often the bucket is listed again when a segment vanishes between its listing and its reading.
 const SYNC_TRIES: usize = 5;
 
@@ -166,7 +165,8 @@ impl Repo {
             let known: HashSet<SegmentId> = view.index.segments()?.into_iter().collect();
             let vanished = Mutex::new(false);
             let new: Vec<SegmentId> = present.difference(&known).copied().collect();
-            parallel::for_each(new.into_iter(), FETCH_WIDTH, cancel, |id| {
+            let width = parallel::fetch_width(listed.iter().map(|object| object.size_bytes));
+            parallel::for_each(new.iter(), width.min(new.len()), cancel, |&id| {
                 match self.read_segment(&id) {
                     Ok(packs) => view.index.absorb(id, &packs)?,
                     Err(RepoError::Missing { .. }) => *vanished.lock().unwrap_or_else(PoisonError::into_inner) = true,
@@ -234,7 +234,8 @@ impl Repo {
         let names = listed.iter().filter_map(|object| object.key.strip_prefix(layout::CONDEMNED));
         let names: HashSet<String> = names.map(str::to_owned).collect();
         let lists = Mutex::new(Vec::new());
-        parallel::for_each(listed.into_iter(), FETCH_WIDTH, cancel, |object| {
+        let width = parallel::fetch_width(listed.iter().map(|object| object.size_bytes)).min(listed.len());
+        parallel::for_each(listed.into_iter(), width, cancel, |object| {
             let Some(name) = object.key.strip_prefix(layout::CONDEMNED) else { return Ok(()) };
             match self.read_list(&object.key, name) {
                 Ok(list) => {

@@ -11,8 +11,6 @@ use crate::store::{ErrorKind, list_all};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Objects that are read at a time.
-const FETCH_WIDTH: usize = 8;
 const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
      into another repository while their sources exist: this one still counts on the object";
 const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
@@ -89,7 +87,8 @@ fn check_names(repo: &Repo, prefix: &str, next: &str, damage: &mut Damage, cance
     let known: HashSet<String> = damage.findings.iter().map(|finding| finding.object.clone()).collect();
     let objects = list_all(&*repo.store, prefix)?;
     let bad = Mutex::new(Vec::new());
-    parallel::for_each(objects.into_iter(), FETCH_WIDTH, cancel, |object| {
+    let width = parallel::fetch_width(objects.iter().map(|object| object.size_bytes)).min(objects.len());
+    parallel::for_each(objects.into_iter(), width, cancel, |object| {
         let named = object.key.rsplit('/').next().unwrap_or_default();
         if known.contains(&object.key) {
             return Ok(());

@@ -5,7 +5,7 @@ use crate::repo::{RepoError, Result};
 use crate::source::Metadata;
 use crossbeam_channel::Sender;
 
-const MOST_FILES: usize = 4096;
+const MOST_FILES: usize = 16 << 10;
 const MOST_CHUNKS: usize = 32 << 10;
 
 /// A file, or the part of a long one that a batch holds.
