@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Bytes of objects that are fetched at a time, and bounds for their number: the smaller they are, the more a round trip
 /// weighs.
-const FETCH_BYTES: u64 = 32 << 20;
-const FETCH_FEWEST: u64 = 8;
+const FETCH_BYTES: u64 = 16 << 20;
+const FETCH_FEWEST: u64 = 4;
 const FETCH_MOST: u64 = 128;
 
 /// How many objects of these sizes are best fetched at a time.

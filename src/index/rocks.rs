@@ -8,8 +8,8 @@ use super::{Index, IndexError, Location, PackListing, PackNumber, PackRecord, Re
 use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 use roaring::RoaringTreemap;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, DataBlockIndexType, Direction,
-    IteratorMode, MergeOperands, Options, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice,
+    DataBlockIndexType, Direction, IteratorMode, MergeOperands, Options, WriteBatch, WriteOptions,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,12 @@ impl RocksIndex {
             let mut table = BlockBasedOptions::default();
             table.set_block_cache(&cache);
             table.set_bloom_filter(10.0, false);
+            // In parts of a block's size: one look-up needs one of them, and a whole filter would push all else out of the cache.
+            table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+            table.set_partition_filters(true);
             table.set_cache_index_and_filter_blocks(true);
+            table.set_pin_top_level_index_and_filter(true);
+            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
             // Blocks are asked for single keys nearly always, and a hash finds one without comparing.
             table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
             family.set_block_based_table_factory(&table);
