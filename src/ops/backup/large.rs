@@ -137,11 +137,10 @@ fn pump(
         }
         let chunks = cut(context, &mut search, &mut window, at_end);
         in_flight.push_back(store(context, window, chunks));
-        if in_flight.len() > 1
-            && let Some(bytes) = collect(context, in_flight, &mut content)?
-        {
-            // After the last window nobody reads any more.
-            spare.send(bytes).unwrap_or(());
+        if in_flight.len() > 1 {
+            let bytes = collect(context, in_flight, &mut content)?;
+            // One for each that was read, or the reader would wait for ever; after the last nobody reads any more.
+            spare.send(bytes.unwrap_or_default()).unwrap_or(());
         }
         context.observer().add(Counter::BytesDone, got as u64);
         if context.cancel.is_cancelled() {

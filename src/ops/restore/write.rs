@@ -72,7 +72,7 @@ impl<'a> BatchWriter<'a> {
     /// `offset` is where the first file goes on, if it is continued; gives the same of the last file, `None` if its rest is
     /// lost.
     fn write_batch(&self, batch: Batch, offset: Option<u64>) -> Result<Option<u64>> {
-        let Batch { files, chunks, directories } = batch;
+        let Batch { files, chunks, mut directories } = batch;
         let (mut pieces, offset) = self.place(&files, &chunks, offset)?;
         let mut has_piece = vec![false; files.len()];
         pieces.iter().for_each(|piece| has_piece[piece.file] = true);
@@ -94,7 +94,6 @@ impl<'a> BatchWriter<'a> {
         parallel::for_each(complete(), self.width, self.cancel, |open| self.finish(open))?;
         self.chunks.repo.edges.observer.add(Counter::FilesDone, complete().count() as u64);
         // Innermost first, which are those of longer paths: a directory may lose its owner's right to enter it.
-        let mut directories = directories;
         directories.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         for (path, metadata) in directories {
             self.tell(self.placer.finish_path(&path, &metadata));
