@@ -10,7 +10,7 @@ use ssb::ops::check::{self, ReadData};
 use ssb::ops::forget::{self, Rules, Which};
 use ssb::ops::retention::{Count, GroupBy, Keep};
 use ssb::ops::snapshots::SnapshotFilter;
-use ssb::repo::Repo;
+use ssb::repo::{Ahead, Repo};
 use ssb::store::{Counters, ObjectStore, RequestCounts};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,11 +113,11 @@ impl Lab {
     fn command(
         &mut self,
         command: impl Into<String>,
-        memory: Memory,
+        (memory, ahead): (Memory, Ahead),
         run: impl FnOnce(&Arc<Repo>) -> Outcome<()>,
     ) -> Outcome<()> {
         let cache = self.cache(memory)?;
-        self.measure(command, |store| run(&client::open(store, &cache)?))
+        self.measure(command, |store| run(&client::open(store, &cache, ahead)?))
     }
 
     /// Restores `path` out of the latest snapshot of `source`.
@@ -130,7 +130,9 @@ impl Lab {
         files: u64,
     ) -> Outcome<()> {
         let target = self.folder.join("target");
-        self.command(command, memory, |repo| wanted("files", client::restore(repo, source, path, &target)?, files))?;
+        self.command(command, (memory, Ahead::Snapshots), |repo| {
+            wanted("files", client::restore(repo, source, path, &target)?, files)
+        })?;
         Ok(fs::remove_dir_all(&target)?)
     }
 }
@@ -147,17 +149,17 @@ fn with_contents(sources: &Sources, mut lab: Lab) -> Outcome<Vec<Cost>> {
     lab.measure("init", |store| client::create(store, &cache).map(drop))?;
     let large = sources.large();
     let cold = format!("backup of a file of {} MiB, cold", grouped(sources.mib));
-    lab.command(cold, Memory::Warm, |repo| client::backup(repo, &large))?;
-    lab.command("backup, unchanged", Memory::Warm, |repo| client::backup(repo, &large))?;
+    lab.command(cold, (Memory::Warm, Ahead::Nothing), |repo| client::backup(repo, &large))?;
+    lab.command("backup, unchanged", (Memory::Warm, Ahead::Nothing), |repo| client::backup(repo, &large))?;
 
     let small = sources.small();
-    client::backup(&client::open(lab.store_at_once()?, &cache)?, &small)?;
+    client::backup(&client::open(lab.store_at_once()?, &cache, Ahead::Nothing)?, &small)?;
     let all = format!("restore of {} small files", grouped(sources.files));
     lab.restore(all, Memory::Warm, &small, &small, sources.files)?;
     let one = data::small_file(&small, sources.files / 2);
     lab.restore("restore of one file, empty cache", Memory::Empty, &small, &one, 1)?;
-    lab.command("check", Memory::Warm, |repo| check(repo, ReadData::No))?;
-    lab.command("check --read-data", Memory::Warm, |repo| check(repo, ReadData::All))?;
+    lab.command("check", (Memory::Warm, Ahead::Nothing), |repo| check(repo, ReadData::No))?;
+    lab.command("check --read-data", (Memory::Warm, Ahead::Nothing), |repo| check(repo, ReadData::All))?;
     Ok(lab.costs)
 }
 
@@ -174,12 +176,14 @@ fn with_snapshots(sources: &Sources, mut lab: Lab) -> Outcome<Vec<Cost>> {
 
     let of = |what: &str| format!("{what}, {} snapshots", grouped(count));
     let list = |repo: &Arc<Repo>| wanted("snapshots", client::snapshots(repo)?, count);
-    lab.command(of("snapshots, empty cache"), Memory::Empty, list)?;
-    lab.command(of("snapshots, warm cache"), Memory::Warm, list)?;
+    lab.command(of("snapshots, empty cache"), (Memory::Empty, Ahead::Snapshots), list)?;
+    lab.command(of("snapshots, warm cache"), (Memory::Warm, Ahead::Snapshots), list)?;
     lab.restore(of("restore of one file, empty cache"), Memory::Empty, &tiny, &file, 1)?;
-    lab.command(of("check, empty cache"), Memory::Empty, |repo| check(repo, ReadData::No))?;
-    lab.command(of("forget half"), Memory::Warm, |repo| forget(repo, sources.snapshots.div_ceil(2)))?;
-    lab.command(of("prune after that"), Memory::Warm, |repo| client::prune(repo, false).map(drop))?;
+    lab.command(of("check, empty cache"), (Memory::Empty, Ahead::Nothing), |repo| check(repo, ReadData::No))?;
+    lab.command(of("forget half"), (Memory::Warm, Ahead::Snapshots), |repo| {
+        forget(repo, sources.snapshots.div_ceil(2))
+    })?;
+    lab.command(of("prune after that"), (Memory::Warm, Ahead::Nothing), |repo| client::prune(repo, false).map(drop))?;
     Ok(lab.costs)
 }
 

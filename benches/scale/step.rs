@@ -10,7 +10,7 @@ use ssb::base::text::human_bytes;
 use ssb::base::{Cancel, ChunkId};
 use ssb::index::{Index, IndexError};
 use ssb::ops::list;
-use ssb::repo::Repo;
+use ssb::repo::{Ahead, Repo};
 use ssb::store::DirectoryStore;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -93,7 +93,7 @@ impl Place {
             Memory::Warm => self.cache(),
             Memory::Empty => self.other_cache(),
         };
-        client::open(self.store()?, &cache)
+        client::open(self.store()?, &cache, Ahead::Nothing)
     }
 }
 

@@ -9,7 +9,7 @@ use ssb::ops::backup::{self, BackupOptions, Source};
 use ssb::ops::prune::{self, PruneOptions};
 use ssb::ops::restore::{self, RestoreOptions};
 use ssb::ops::snapshots::{self, SnapshotFilter};
-use ssb::repo::{Edges, Repo, Snapshot};
+use ssb::repo::{Ahead, Edges, Repo, Snapshot};
 use ssb::source::{Filter, WalkOptions};
 use ssb::store::ObjectStore;
 use std::os::unix::ffi::OsStrExt;
@@ -40,8 +40,8 @@ pub fn create(store: Arc<dyn ObjectStore>, cache: &Path) -> Outcome<Arc<Repo>> {
 }
 
 /// What every other command begins with.
-pub fn open(store: Arc<dyn ObjectStore>, cache: &Path) -> Outcome<Arc<Repo>> {
-    Ok(Arc::new(Repo::find(store)?.unlock(&passphrase(), edges(cache))?))
+pub fn open(store: Arc<dyn ObjectStore>, cache: &Path, ahead: Ahead) -> Outcome<Arc<Repo>> {
+    Ok(Arc::new(Repo::find(store, Some(cache), ahead)?.unlock(&passphrase(), edges(cache))?))
 }
 
 /// `ssb backup SOURCE`

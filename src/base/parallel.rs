@@ -15,6 +15,15 @@ pub fn fetch_width(sizes_bytes: impl Iterator<Item = u64>) -> usize {
     (FETCH_BYTES / largest).clamp(FETCH_FEWEST, FETCH_MOST) as usize
 }
 
+/// Does two blocking things at the same time, the first on a thread of its own.
+pub fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+    })
+}
+
 /// Calls `work` for each item, on up to `width` threads, until one fails or `cancel` is raised; gives the first error.
 /// `items` is drawn from lazily, so nothing piles up.
 pub fn for_each<T: Send, E: Send>(

@@ -6,7 +6,7 @@ use super::password;
 use super::progress::CliObserver;
 use crate::base::{Cancel, SystemClock, SystemEntropy};
 use crate::ops::snapshots::SnapshotFilter;
-use crate::repo::{Edges, Repo, RepoError};
+use crate::repo::{Ahead, Edges, Repo, RepoError};
 use crate::source::Roots;
 use crate::store::{Counters, ErrorKind, Location, OpenOptions, Opened, RequestCounts, S3Settings};
 use std::io::IsTerminal;
@@ -71,10 +71,11 @@ impl Context {
     }
 
     /// The repository, unlocked.
-    pub fn open_repo(&self) -> Result<Arc<Repo>, CliError> {
-        let found = Repo::find(self.open_store(false)?)?;
+    pub fn open_repo(&self, ahead: Ahead) -> Result<Arc<Repo>, CliError> {
+        let edges = self.edges();
+        let found = Repo::find(self.open_store(false)?, edges.cache_root.as_deref(), ahead)?;
         let passphrase = password::existing(&self.global)?;
-        Ok(Arc::new(found.unlock(&passphrase, self.edges())?))
+        Ok(Arc::new(found.unlock(&passphrase, edges)?))
     }
 
     /// The requests that were made so far.

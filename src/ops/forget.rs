@@ -44,7 +44,7 @@ pub struct ForgetPlan {
 
 /// Decides; removes nothing.
 pub fn plan(repo: &Repo, which: Which) -> Result<ForgetPlan> {
-    let listing = repo.snapshots()?;
+    let listing = repo.snapshots_at_opening()?;
     match which {
         Which::Ids(wanted, filter) => plan_ids(listing, &wanted, &filter),
         Which::Rules(rules) => plan_rules(listing, &rules, repo.edges.clock.now()),

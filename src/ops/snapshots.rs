@@ -25,7 +25,7 @@ impl SnapshotFilter {
 
 /// The snapshots that the filter accepts, by time; damaged ones are told as issues.
 pub fn list(repo: &Repo, filter: &SnapshotFilter) -> Result<(Vec<Snapshot>, Vec<Issue>)> {
-    let Listing { mut snapshots, damaged } = repo.snapshots()?;
+    let Listing { mut snapshots, damaged } = repo.snapshots_at_opening()?;
     snapshots.retain(|s| filter.accepts(s));
     let issue = |(id, error): (_, crate::repo::RepoError)| {
         let next = "run 'ssb check'; bring the object back from a copy of the bucket, or forget the snapshot by its id";
@@ -38,5 +38,5 @@ pub fn list(repo: &Repo, filter: &SnapshotFilter) -> Result<(Vec<Snapshot>, Vec<
 
 /// The snapshot that `wanted` means: `latest` among those that the filter accepts, or a unique prefix of an id.
 pub fn find(repo: &Repo, wanted: &str, filter: &SnapshotFilter) -> Result<Snapshot> {
-    Ok(repo.snapshots()?.resolve(wanted, |s| filter.accepts(s))?)
+    Ok(repo.snapshots_at_opening()?.resolve(wanted, |s| filter.accepts(s))?)
 }

@@ -65,10 +65,8 @@ impl Cache {
     }
 
     pub fn put(&self, kind: CacheKind, hash: &str, bytes: &[u8]) {
-        let Some(path) = self.path(kind, hash) else { return };
-        let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
-        if fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path)).is_err() {
-            fs::remove_file(&unfinished).ok();
+        if let Some(path) = self.path(kind, hash) {
+            write_whole(&path, bytes);
         }
     }
 
@@ -80,6 +78,14 @@ impl Cache {
                 fs::remove_file(file.path()).ok();
             }
         }
+    }
+}
+
+/// Writes a file that is there whole or not at all; without effect if it cannot be written.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) {
+    let unfinished = path.with_extension(format!("{}.tmp", std::process::id()));
+    if fs::write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path)).is_err() {
+        fs::remove_file(&unfinished).ok();
     }
 }
 

@@ -7,7 +7,7 @@ use super::layout;
 use super::open::Repo;
 use super::snapshot::{Manifest, Snapshot};
 use crate::base::{Cancel, SnapshotId, parallel};
-use crate::store::list_all;
+use crate::store::{ObjectMeta, list_all};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,16 @@ pub struct Listing {
 impl Repo {
     /// Every snapshot in the bucket.
     pub fn snapshots(&self) -> Result<Listing> {
-        let objects = list_all(&*self.store, layout::SNAPSHOTS)?;
+        self.read_snapshots(&list_all(&*self.store, layout::SNAPSHOTS)?)
+    }
+
+    /// The same for who looks and does not depend on what happens meanwhile: the snapshots that there were when the
+    /// repository was opened, without asking for their names again.
+    pub fn snapshots_at_opening(&self) -> Result<Listing> {
+        self.listed.as_ref().map_or_else(|| self.snapshots(), |listed| self.read_snapshots(listed))
+    }
+
+    fn read_snapshots(&self, objects: &[ObjectMeta]) -> Result<Listing> {
         let ids: Vec<SnapshotId> = objects.iter().filter_map(|o| layout::parse_snapshot(&o.key)).collect();
         let found = Mutex::new(Listing::default());
         let width = parallel::fetch_width(objects.iter().map(|object| object.size_bytes)).min(ids.len());

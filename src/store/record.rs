@@ -24,11 +24,17 @@ pub struct RecordStore<S> {
     inner: S,
     ticks: AtomicU64,
     calls: Mutex<Vec<RecordedCall>>,
+    is_distant: bool,
 }
 
 impl<S: ObjectStore> RecordStore<S> {
     pub fn new(inner: S) -> Self {
-        Self { inner, ticks: AtomicU64::new(0), calls: Mutex::default() }
+        Self { inner, ticks: AtomicU64::new(0), calls: Mutex::default(), is_distant: false }
+    }
+
+    /// Records, and passes off a local store as one that is worth a cache.
+    pub fn distant(inner: S) -> Self {
+        Self { is_distant: true, ..Self::new(inner) }
     }
 
     /// The calls that have returned, in the order in which they started.
@@ -113,7 +119,7 @@ impl<S: ObjectStore> ObjectStore for RecordStore<S> {
     }
 
     fn is_local(&self) -> bool {
-        self.inner.is_local()
+        !self.is_distant && self.inner.is_local()
     }
 }
 

@@ -10,7 +10,7 @@ use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
 use ssb::ops::check::{self, CheckOutcome, ReadData};
 use ssb::ops::prune::{self, PruneOptions, PruneSummary};
-use ssb::repo::{Edges, Repo, RepoError, Snapshot};
+use ssb::repo::{Ahead, Edges, Repo, RepoError, Snapshot};
 use ssb::source::WalkOptions;
 use ssb::store::ObjectStore;
 
@@ -52,7 +52,7 @@ pub fn create(store: Arc<dyn ObjectStore>, cache: Option<&Path>) -> Result<Arc<R
 
 /// A client that finds the repository and unlocks it.
 pub fn open(store: Arc<dyn ObjectStore>, cache: Option<&Path>) -> Result<Arc<Repo>, RepoError> {
-    Repo::find(store)?.unlock(&passphrase(), edges(cache)).map(Arc::new)
+    Repo::find(store, cache, Ahead::Nothing)?.unlock(&passphrase(), edges(cache)).map(Arc::new)
 }
 
 /// Backs up one directory.

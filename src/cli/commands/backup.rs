@@ -5,6 +5,7 @@ use crate::cli::context::{Context, host, tags, working_directory};
 use crate::cli::exit::CliError;
 use crate::cli::output;
 use crate::ops::backup::{BackupOptions, BackupOutcome, Source, run as back_up};
+use crate::repo::Ahead;
 use crate::source::{Filter, WalkOptions};
 use crate::store::RequestCounts;
 use clap::Args;
@@ -68,7 +69,7 @@ pub fn run(context: &Context, args: BackupArgs) -> Result<u8, CliError> {
         let walk = WalkOptions { exclude: Filter::new(&args.exclude)?, one_file_system: args.one_file_system };
         Source::Paths { paths: args.paths, base: working_directory()?, walk }
     };
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Nothing)?;
     let options = BackupOptions {
         source,
         tags: args.tag.iter().flat_map(|set| tags(set)).collect(),

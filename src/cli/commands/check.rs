@@ -6,6 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::check::{CheckOutcome, ReadData, run as check};
+use crate::repo::Ahead;
 use clap::Args;
 
 /// Check that everything the snapshots need is there and whole
@@ -43,7 +44,7 @@ pub fn run(context: &Context, args: CheckArgs) -> Result<u8, CliError> {
         (false, Some(subset)) => subset,
         (false, None) => ReadData::No,
     };
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Nothing)?;
     let entropy: &dyn Entropy = &*repo.edges.entropy;
     let seed = u64::from_le_bytes(random(entropy));
     let outcome = check(&repo, read_data, seed, &context.cancel);

@@ -9,6 +9,7 @@ use crate::cli::output;
 use crate::ops::forget::{ForgetPlan, Rules, Which, execute, plan};
 use crate::ops::prune::PruneSummary;
 use crate::ops::retention::{Count, GroupBy, Keep, Span};
+use crate::repo::Ahead;
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -129,7 +130,7 @@ pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     } else {
         Which::Ids(args.ids, filter)
     };
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Snapshots)?;
     let plan = plan(&repo, which)?;
     if !context.global.json && !context.global.quiet {
         output::line_out(&describe(&plan, args.dry_run))?;

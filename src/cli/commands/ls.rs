@@ -7,6 +7,7 @@ use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::list::run as list;
 use crate::ops::snapshots::find;
+use crate::repo::Ahead;
 use crate::repo::tree::Entry;
 use crate::source::{FileTime, Kind};
 use clap::Args;
@@ -56,7 +57,7 @@ struct Shown {
 
 pub fn run(context: &Context, args: LsArgs) -> Result<u8, CliError> {
     let (wanted, path) = split(&args.snapshot);
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Snapshots)?;
     let snapshot = find(&repo, wanted, &context.filter(&args.filter)?)?;
     let recursive = args.recursive || path.is_none();
     let mut failure = Ok(());

@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::prune::{PruneOptions, PruneSummary, run as prune};
-use crate::repo::Repo;
+use crate::repo::{Ahead, Repo};
 use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -48,7 +48,7 @@ struct Shown {
 }
 
 pub fn run(context: &Context, args: PruneArgs) -> Result<u8, CliError> {
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Nothing)?;
     let dry_run = args.dry_run;
     let summary = prune_and_show(context, &repo, args)?;
     if context.global.json {

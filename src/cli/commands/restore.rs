@@ -8,6 +8,7 @@ use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::restore::{RestoreOptions, RestoreOutcome, run as restore};
 use crate::ops::snapshots::find;
+use crate::repo::Ahead;
 use crate::source::Filter;
 use crate::store::RequestCounts;
 use clap::Args;
@@ -56,7 +57,7 @@ pub fn run(context: &Context, args: RestoreArgs) -> Result<u8, CliError> {
         exclude: Filter::new(&args.exclude)?,
         set_owner: rustix::process::geteuid().is_root(),
     };
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Snapshots)?;
     let snapshot = find(&repo, wanted, &context.filter(&args.filter)?)?;
     let outcome = restore(&repo, &snapshot, &options, &context.cancel);
     context.observer.finish();

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::snapshots::list;
-use crate::repo::{Manifest, Snapshot};
+use crate::repo::{Ahead, Manifest, Snapshot};
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct ShownSnapshot<'a> {
 
 pub fn run(context: &Context, args: SnapshotsArgs) -> Result<u8, CliError> {
     let filter = context.filter(&args.filter)?;
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Snapshots)?;
     let (snapshots, issues) = list(&repo, &filter)?;
     context.observer.finish();
     if context.global.json {

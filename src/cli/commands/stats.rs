@@ -4,9 +4,10 @@ use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::stats::run as stats;
+use crate::repo::Ahead;
 
 pub fn run(context: &Context) -> Result<u8, CliError> {
-    let repo = context.open_repo()?;
+    let repo = context.open_repo(Ahead::Nothing)?;
     let stats = stats(&repo, &context.cancel)?;
     context.observer.finish();
     if context.global.json {

@@ -8,7 +8,7 @@ mod pipeline;
 
 use super::error::{OpsError, Result};
 use crate::base::text;
-use crate::base::{Cancel, Issue};
+use crate::base::{Cancel, Issue, parallel};
 use crate::repo::{
     ChunkReader, ChunkWriter, Manifest, Repo, RepoError, Session, Snapshot, Totals, View, WriterOptions, Written,
 };
@@ -76,9 +76,10 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
     let roots = roots(&options.source)?;
     let sources: Vec<String> = roots.paths().iter().map(|p| text::escape(p)).collect();
     let session = if options.dry_run { None } else { Some(Session::open(repo, "backup")?) };
-    let view = Arc::new(repo.sync(cancel)?);
+    let parent = || if options.read_all { Ok(None) } else { find_parent(repo, &options, &sources) };
+    let (view, parent) = parallel::both(|| repo.sync(cancel), parent);
+    let (view, parent) = (Arc::new(view?), parent?);
     let retirements = view.retirements();
-    let parent = if options.read_all { None } else { find_parent(repo, &options, &sources)? };
     let lanes = rayon::current_num_threads();
     let writer_options = WriterOptions { zstd_level: options.zstd_level, lanes, dry_run: options.dry_run };
     let writer = Arc::new(ChunkWriter::start(repo.clone(), view.clone(), writer_options));
