@@ -1,7 +1,7 @@
 //! The index in plain maps: the model that the RocksDB one is tested against, and what serves where no cache folder may
 //! be written.
 
-use super::{Index, Location, PackListing, PackNumber, PackRecord, Result};
+use super::{Index, Load, Location, OneByOne, PackListing, PackNumber, PackRecord, Result};
 use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -71,7 +71,7 @@ impl Index for MemoryIndex {
         for pack in packs {
             let number = *state.numbers.entry(pack.id).or_insert_with(|| {
                 let number = state.end;
-                state.end += pack.chunks.len().max(1) as u64;
+                state.end += pack.numbers();
                 number
             });
             listed.push(number);
@@ -87,6 +87,10 @@ impl Index for MemoryIndex {
         }
         state.segments.insert(segment, listed);
         Ok(())
+    }
+
+    fn load(&self, _: u64) -> Result<Box<dyn Load + '_>> {
+        Ok(Box::new(OneByOne(self)))
     }
 
     fn retire(&self, segments: &[SegmentId]) -> Result<()> {

@@ -38,6 +38,13 @@ pub struct PackListing {
     pub chunks: Vec<ListedChunk>,
 }
 
+impl PackListing {
+    /// How many chunk numbers the pack takes; one that is empty has a number too.
+    fn numbers(&self) -> u64 {
+        self.chunks.len().max(1) as u64
+    }
+}
+
 /// A pack without its chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackRecord {
@@ -106,6 +113,9 @@ pub trait Index: Send + Sync {
     /// Takes a segment in. A pack that another segment listed already keeps its number.
     fn absorb(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()>;
 
+    /// For taking in segments of about so many bytes together; many cost far less than one by one.
+    fn load(&self, segment_bytes: u64) -> Result<Box<dyn Load + '_>>;
+
     /// Drops segments that have vanished, and with them the packs that no other segment lists.
     fn retire(&self, segments: &[SegmentId]) -> Result<()>;
 
@@ -124,6 +134,28 @@ pub trait Index: Send + Sync {
 
     /// Makes what was absorbed survive the process.
     fn flush(&self) -> Result<()>;
+}
+
+/// Segments on their way into an index; dropping it without [`Load::finish`] may leave them out.
+pub trait Load: Sync {
+    /// [`Index::absorb`], but the index may not know of it before the end.
+    fn add(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()>;
+
+    /// Afterwards all that was added is in the index. Called once.
+    fn finish(&self) -> Result<()>;
+}
+
+/// Segments that go into the index as they come.
+struct OneByOne<'a>(&'a dyn Index);
+
+impl Load for OneByOne<'_> {
+    fn add(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()> {
+        self.0.absorb(segment, packs)
+    }
+
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use super::{Location, PackNumber, PackRecord};
 use crate::base::PackId;
 
-pub(super) const LOCATION_BYTES: usize = 24;
+pub const LOCATION_BYTES: usize = 24;
 
 const COMPRESSED: u32 = 1 << 31;
 
-pub(super) fn encode_location(l: &Location) -> [u8; LOCATION_BYTES] {
+pub fn encode_location(l: &Location) -> [u8; LOCATION_BYTES] {
     let mut out = [0; LOCATION_BYTES];
     let plain = l.plain_len | if l.compressed { COMPRESSED } else { 0 };
     out[..8].copy_from_slice(&l.pack.to_le_bytes());
@@ -18,7 +18,7 @@ pub(super) fn encode_location(l: &Location) -> [u8; LOCATION_BYTES] {
 }
 
 /// The locations in a value that the merge operator strung together; the same place told twice counts once.
-pub(super) fn decode_locations(value: &[u8]) -> Vec<Location> {
+pub fn decode_locations(value: &[u8]) -> Vec<Location> {
     let (records, _) = value.as_chunks::<LOCATION_BYTES>();
     let mut out: Vec<Location> = Vec::with_capacity(records.len());
     for record in records {
@@ -39,8 +39,13 @@ pub(super) fn decode_locations(value: &[u8]) -> Vec<Location> {
     out
 }
 
+/// The pack of an encoded location.
+pub fn pack_of(location: &[u8]) -> PackNumber {
+    read_u64(location)
+}
+
 /// `id 32 | size 8 | chunk count 4 | header`
-pub(super) fn encode_pack(id: &PackId, size_bytes: u64, chunk_count: u32, header: &[u8]) -> Vec<u8> {
+pub fn encode_pack(id: &PackId, size_bytes: u64, chunk_count: u32, header: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(44 + header.len());
     out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(&size_bytes.to_le_bytes());
@@ -49,7 +54,7 @@ pub(super) fn encode_pack(id: &PackId, size_bytes: u64, chunk_count: u32, header
     out
 }
 
-pub(super) fn decode_pack(number: PackNumber, value: &[u8]) -> Option<PackRecord> {
+pub fn decode_pack(number: PackNumber, value: &[u8]) -> Option<PackRecord> {
     let (id, rest) = value.split_at_checked(32)?;
     let (fixed, header) = rest.split_at_checked(12)?;
     Some(PackRecord {
@@ -62,11 +67,11 @@ pub(super) fn decode_pack(number: PackNumber, value: &[u8]) -> Option<PackRecord
 }
 
 /// Big-endian, so that keys sort by number.
-pub(super) fn number_key(number: PackNumber) -> [u8; 8] {
+pub fn number_key(number: PackNumber) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-pub(super) fn number_of_key(key: &[u8]) -> Option<PackNumber> {
+pub fn number_of_key(key: &[u8]) -> Option<PackNumber> {
     key.try_into().ok().map(u64::from_be_bytes)
 }
 

@@ -1,41 +1,30 @@
 //! The index in RocksDB: flat in memory for any number of chunks. Written without a log; what a crash loses is absorbed
 //! again at the next sync, because a segment counts as absorbed only together with its chunks (atomic flush).
 
+mod load;
+mod spool;
+mod tables;
+
 use super::record::{
     LOCATION_BYTES, decode_locations, decode_pack, encode_location, encode_pack, number_key, number_of_key,
 };
-use super::{Index, IndexError, Location, PackListing, PackNumber, PackRecord, Result};
+use super::{Index, IndexError, Load, Location, OneByOne, PackListing, PackNumber, PackRecord, Result};
 use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
+use load::BulkLoad;
 use roaring::RoaringTreemap;
-use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice,
-    DataBlockIndexType, Direction, IteratorMode, MergeOperands, Options, WriteBatch, WriteOptions,
-};
+use rocksdb::{ColumnFamily, DB, DBPinnableSlice, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-
-/// chunk id -> locations, strung together by the merge operator
-const CHUNKS: &str = "chunks";
-/// pack number -> record
-const PACKS: &str = "packs";
-/// pack id -> pack number; under [`END`] one more than the highest chunk number ever given; and [`WHOLE`] keys
-const NUMBERS: &str = "numbers";
-/// segment id -> bitmap of the numbers of its packs
-const SEGMENTS: &str = "segments";
-
-/// Shorter than any pack id.
-const END: &[u8] = b"end";
-/// Begins the keys, longer than any pack id, of snapshots of which all chunks are known.
-const WHOLE: &[u8] = b"whole/";
+use tables::{CHUNKS, END, NUMBERS, PACKS, SEGMENTS, TableOptions, WHOLE, error_at};
 
 /// How many processes of one user may work on one repository at the same time, each with an index folder of its own.
 const FOLDERS: usize = 16;
-const BLOCK_CACHE_BYTES: usize = 16 << 20;
-const WRITE_BUFFER_BYTES: usize = 16 << 20;
 /// Chunks per write batch while absorbing.
 const BATCH_CHUNKS: usize = 4096;
+/// Segments of so many bytes together, some 100,000 chunks, are sorted outside of the database.
+const BULK_BYTES: u64 = 4 << 20;
 
 /// Key and value.
 type Row = (Box<[u8]>, Box<[u8]>);
@@ -43,6 +32,7 @@ type Row = (Box<[u8]>, Box<[u8]>);
 /// An index on disk, held by this process alone.
 pub struct RocksIndex {
     db: DB,
+    tables: TableOptions,
     folder: PathBuf,
     /// Packs that present segments list; the union of the segments' bitmaps.
     live: RwLock<RoaringTreemap>,
@@ -76,38 +66,13 @@ impl RocksIndex {
 
     fn open_folder(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| error_at(folder, e))?;
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_atomic_flush(true);
-        options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);
-        options.set_max_open_files(256);
-        options.set_keep_log_file_num(1);
-        options.set_max_log_file_size(1 << 20);
-        options.set_log_level(rocksdb::LogLevel::Error);
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = [CHUNKS, PACKS, NUMBERS, SEGMENTS].map(|name| {
-            let mut family = Options::default();
-            let mut table = BlockBasedOptions::default();
-            table.set_block_cache(&cache);
-            table.set_bloom_filter(10.0, false);
-            // In parts of a block's size: one look-up needs one of them, and a whole filter would push all else out of the cache.
-            table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-            table.set_partition_filters(true);
-            table.set_cache_index_and_filter_blocks(true);
-            table.set_pin_top_level_index_and_filter(true);
-            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-            // Blocks are asked for single keys nearly always, and a hash finds one without comparing.
-            table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
-            family.set_block_based_table_factory(&table);
-            if name == CHUNKS {
-                family.set_merge_operator_associative("append", append);
-            }
-            ColumnFamilyDescriptor::new(name, family)
-        });
-        let db = DB::open_cf_descriptors(&options, folder, families).map_err(|e| error_at(folder, e))?;
+        // Left by a process that was killed while it loaded.
+        std::fs::remove_dir_all(load::folder_in(folder)).ok();
+        let tables = TableOptions::new();
+        let db = tables.open(folder)?;
         let index = Self {
             db,
+            tables,
             folder: folder.to_owned(),
             live: RwLock::default(),
             end: Mutex::new(0),
@@ -153,7 +118,36 @@ impl RocksIndex {
     }
 
     fn end(&self) -> MutexGuard<'_, u64> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.end)
+    }
+
+    /// Before anything is written under new numbers: what a crash leaves behind of them is never taken for others'.
+    fn put_end(&self, end: u64) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.family(NUMBERS)?, END, number_key(end));
+        self.write(batch)
+    }
+
+    /// A number for each pack, whether it has one or not; gives the first.
+    fn reserve_numbers(&self, packs: &[PackListing]) -> Result<PackNumber> {
+        let mut end = self.end();
+        let first = *end;
+        *end += packs.iter().map(PackListing::numbers).sum::<u64>();
+        self.put_end(*end)?;
+        Ok(first)
+    }
+
+    fn put_pack(&self, batch: &mut WriteBatch, number: PackNumber, pack: &PackListing) -> Result<()> {
+        let record = encode_pack(&pack.id, pack.size_bytes, pack.chunks.len() as u32, &pack.header);
+        batch.put_cf(self.family(PACKS)?, number_key(number), record);
+        Ok(())
+    }
+
+    fn put_segment(&self, batch: &mut WriteBatch, segment: &SegmentId, packs: &RoaringTreemap) -> Result<()> {
+        let mut bitmap = Vec::with_capacity(packs.serialized_size());
+        packs.serialize_into(&mut bitmap).map_err(|e| self.error(e))?;
+        batch.put_cf(self.family(SEGMENTS)?, segment.as_bytes(), bitmap);
+        Ok(())
     }
 
     fn is_live(&self, number: PackNumber) -> bool {
@@ -172,18 +166,12 @@ impl RocksIndex {
     }
 }
 
-fn error_at(place: &Path, message: impl ToString) -> IndexError {
-    IndexError { place: place.display().to_string(), message: message.to_string() }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn whole_key(snapshot: &SnapshotId) -> Vec<u8> {
     [WHOLE, snapshot.as_bytes()].concat()
-}
-
-fn append(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
-    let mut all = existing.unwrap_or_default().to_vec();
-    operands.iter().for_each(|operand| all.extend_from_slice(operand));
-    Some(all)
 }
 
 impl Index for RocksIndex {
@@ -236,8 +224,7 @@ impl Index for RocksIndex {
     }
 
     fn absorb(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()> {
-        let (chunks, records) = (self.family(CHUNKS)?, self.family(PACKS)?);
-        let (numbers, segments) = (self.family(NUMBERS)?, self.family(SEGMENTS)?);
+        let (chunks, numbers) = (self.family(CHUNKS)?, self.family(NUMBERS)?);
         let mut end = self.end();
         let mut listed = RoaringTreemap::new();
         let mut places: Vec<(ChunkId, [u8; LOCATION_BYTES])> = Vec::new();
@@ -250,19 +237,15 @@ impl Index for RocksIndex {
                 continue;
             }
             let number = *end;
-            *end += pack.chunks.len().max(1) as u64;
+            *end += pack.numbers();
             listed.insert(number);
             given.insert(pack.id, number);
-            let record = encode_pack(&pack.id, pack.size_bytes, pack.chunks.len() as u32, &pack.header);
-            batch.put_cf(records, number_key(number), record);
+            self.put_pack(&mut batch, number, pack)?;
             batch.put_cf(numbers, pack.id.as_bytes(), number_key(number));
             let located = pack.chunks.iter().enumerate();
             places.extend(located.map(|(ordinal, c)| (c.id, encode_location(&Location::of(number, ordinal, c)))));
         }
-        // Before anything is written under the new numbers: what a crash leaves behind of them is never taken for others'.
-        let mut reserved = WriteBatch::default();
-        reserved.put_cf(numbers, END, number_key(*end));
-        self.write(reserved)?;
+        self.put_end(*end)?;
         // Sorted batches cost the least in the memtable and in compaction.
         places.sort_unstable_by_key(|(id, _)| *id);
         for run in places.chunks(BATCH_CHUNKS) {
@@ -270,12 +253,14 @@ impl Index for RocksIndex {
             run.iter().for_each(|(id, place)| batch.merge_cf(chunks, id.as_bytes(), place));
             self.write(batch)?;
         }
-        let mut bitmap = Vec::with_capacity(listed.serialized_size());
-        listed.serialize_into(&mut bitmap).map_err(|e| self.error(e))?;
-        batch.put_cf(segments, segment.as_bytes(), bitmap);
+        self.put_segment(&mut batch, &segment, &listed)?;
         self.write(batch)?;
         *self.live.write().unwrap_or_else(PoisonError::into_inner) |= listed;
         Ok(())
+    }
+
+    fn load(&self, segment_bytes: u64) -> Result<Box<dyn Load + '_>> {
+        if segment_bytes < BULK_BYTES { Ok(Box::new(OneByOne(self))) } else { Ok(Box::new(BulkLoad::begin(self)?)) }
     }
 
     fn retire(&self, gone: &[SegmentId]) -> Result<()> {
@@ -329,8 +314,7 @@ impl Index for RocksIndex {
     }
 
     fn flush(&self) -> Result<()> {
-        let families = [CHUNKS, PACKS, NUMBERS, SEGMENTS];
-        let handles = families.into_iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
+        let handles = tables::ALL.into_iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
         self.db.flush_cfs_opt(&handles, &rocksdb::FlushOptions::default()).map_err(|e| self.error(e))
     }
 }

@@ -23,6 +23,7 @@ fn pack(n: u8, chunks: &[u8]) -> PackListing {
 #[derive(Clone, Debug)]
 enum Step {
     Absorb { segment: u8, packs: Vec<u8> },
+    Load { segments: Vec<(u8, Vec<u8>)>, is_finished: bool },
     Retire(Vec<u8>),
     Whole(u8, Option<u8>),
     Reopen,
@@ -31,6 +32,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (any::<u8>(), prop::collection::vec(0u8..20, 0..5)).prop_map(|(s, packs)| Step::Absorb { segment: s % 8, packs }),
+        3 => (prop::collection::vec((0u8..8, prop::collection::vec(0u8..20, 0..6)), 0..6), prop::bool::weighted(0.8))
+            .prop_map(|(segments, is_finished)| Step::Load { segments, is_finished }),
         2 => prop::collection::vec(0u8..8, 0..3).prop_map(Step::Retire),
         2 => (0u8..4, prop::option::of(0u8..4)).prop_map(|(snapshot, before)| Step::Whole(snapshot, before)),
         1 => Just(Step::Reopen),
@@ -39,6 +42,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// The packs that each chunk lies in, all packs, all segments, and the snapshots that are whole.
 type Picture = (Vec<(u8, BTreeSet<[u8; 32]>)>, BTreeSet<[u8; 32]>, Vec<SegmentId>, Vec<bool>);
+
+/// A pack's content follows from its number, as it does when names are hashes.
+fn packs(numbers: &[u8]) -> Vec<PackListing> {
+    numbers.iter().map(|&p| pack(p, &[p, p.wrapping_mul(7), 250])).collect()
+}
 
 fn snapshot(n: u8) -> SnapshotId {
     SnapshotId::from_bytes([n; 32])
@@ -78,13 +86,27 @@ proptest! {
         for step in steps {
             let open = rocks.as_ref().unwrap();
             match step {
-                Step::Absorb { segment, packs } => {
+                Step::Absorb { segment, packs: listed } => {
                     let id = SegmentId::from_bytes([segment; 32]);
                     if model.segments().unwrap().contains(&id) { continue; }
-                    // A pack's content follows from its number, as it does when names are hashes.
-                    let listed: Vec<_> = packs.iter().map(|&p| pack(p, &[p, p.wrapping_mul(7), 250])).collect();
-                    model.absorb(id, &listed).unwrap();
-                    open.absorb(id, &listed).unwrap();
+                    model.absorb(id, &packs(&listed)).unwrap();
+                    open.absorb(id, &packs(&listed)).unwrap();
+                }
+                Step::Load { mut segments, is_finished } => {
+                    segments.sort();
+                    segments.dedup_by_key(|(segment, _)| *segment);
+                    let load = open.load(u64::MAX).unwrap();
+                    for (segment, listed) in segments {
+                        let id = SegmentId::from_bytes([segment; 32]);
+                        if model.segments().unwrap().contains(&id) { continue; }
+                        load.add(id, &packs(&listed)).unwrap();
+                        if is_finished {
+                            model.absorb(id, &packs(&listed)).unwrap();
+                        }
+                    }
+                    if is_finished {
+                        load.finish().unwrap();
+                    }
                 }
                 Step::Retire(gone) => {
                     let gone: Vec<_> = gone.iter().map(|&s| SegmentId::from_bytes([s; 32])).collect();

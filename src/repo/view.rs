@@ -10,7 +10,7 @@ use super::open::Repo;
 use super::segment;
 use crate::base::{Cancel, ChunkId, Issue, IssueCode, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{Index, Location, MemoryIndex, PackListing, PackNumber, RocksIndex};
-use crate::store::list_all;
+use crate::store::{ObjectMeta, list_all};
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
 use std::collections::HashSet;
@@ -164,11 +164,13 @@ impl Repo {
             let present: HashSet<SegmentId> = listed.iter().filter_map(|o| layout::parse_segment(&o.key)).collect();
             let known: HashSet<SegmentId> = view.index.segments()?.into_iter().collect();
             let vanished = Mutex::new(false);
-            let new: Vec<SegmentId> = present.difference(&known).copied().collect();
-            let width = parallel::fetch_width(listed.iter().map(|object| object.size_bytes));
-            parallel::for_each(new.iter(), width.min(new.len()), cancel, |&id| {
+            let sized = |o: &ObjectMeta| Some((layout::parse_segment(&o.key)?, o.size_bytes));
+            let new: Vec<_> = listed.iter().filter_map(sized).filter(|(id, _)| !known.contains(id)).collect();
+            let width = parallel::fetch_width(new.iter().map(|(_, size_bytes)| *size_bytes));
+            let load = view.index.load(new.iter().map(|(_, size_bytes)| size_bytes).sum())?;
+            parallel::for_each(new.iter(), width.min(new.len()), cancel, |&(id, _)| {
                 match self.read_segment(&id) {
-                    Ok(packs) => view.index.absorb(id, &packs)?,
+                    Ok(packs) => load.add(id, &packs)?,
                     Err(RepoError::Missing { .. }) => *vanished.lock().unwrap_or_else(PoisonError::into_inner) = true,
                     Err(error) if error.is_damage() => {
                         let mut damaged = view.damaged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -181,6 +183,8 @@ impl Repo {
             if cancel.is_cancelled() {
                 return Err(RepoError::Interrupted);
             }
+            load.finish()?;
+            drop(load);
             // Only now: what a new segment lists again must not lose its place with the old one.
             let gone: Vec<SegmentId> = known.difference(&present).copied().collect();
             if !gone.is_empty() {
