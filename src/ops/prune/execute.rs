@@ -1,7 +1,7 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
 use super::PruneSummary;
-use super::plan::{Marks, Plan, mark};
+use super::plan::{Marks, Plan, chunks_listed, mark};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
@@ -9,13 +9,18 @@ use crate::repo::pack::{open_packed, read_pack};
 use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout, open_sessions};
 use crate::store::list_all;
 use jiff::{SignedDuration, Timestamp};
+use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Packs per consolidated segment.
-const SEGMENT_PACKS: usize = 2048;
-/// Segments that are read at a time.
-const SEGMENT_WIDTH: usize = 16;
+/// Chunks after which a consolidated segment is full, and that are read at a time, about; bounds memory.
+const SEGMENT_CHUNKS: u64 = 64 << 10;
+/// Small segments that are read at a time.
+const SEGMENT_WIDTH: usize = 128;
+/// Packs per condemned list, about.
+const LIST_PACKS: usize = 64 << 10;
+/// Packs that are deleted with one call; the store divides it as its requests allow.
+const DELETED_AT_ONCE: usize = 10_000;
 /// How long a list is remembered after its packs are gone.
 const LIST_AGE: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// A list this young counts as written when its packs went.
@@ -30,29 +35,29 @@ pub(super) fn execute(
     fence_after: SignedDuration,
     cancel: &Cancel,
 ) -> Result<PruneSummary> {
-    let Plan { mut summary, marks, copy, mut condemn, replace, snapshots } = plan;
+    let Plan { mut summary, marks, copy, unused: mut condemn, unlisted, replace, snapshots } = plan;
     // With a writer at work nothing will be deleted, so nothing is written in vain; what nobody needs is condemned all the
     // same, so that later writers do not build upon it.
     if let Some(reason) = writers_at_work(repo, fence_after)? {
-        publish(repo, condemn)?;
+        publish(repo, &view, &condemn, unlisted)?;
         summary.deferred = Some(reason);
         return Ok(summary);
     }
     // (p2)
     copy_packs(repo, &view, &copy, &marks, cancel)?;
-    condemn.extend(copy.iter().filter(|pack| !view.is_condemned(pack.number)).map(|pack| pack.id));
-    let going: HashSet<PackId> = condemn.iter().copied().chain(view.condemned_ids()).collect();
-    write_segments(repo, &replace, &going, cancel)?;
+    condemn.extend(copy.iter().map(|pack| pack.number).filter(|&number| !view.is_condemned(number)));
+    write_segments(repo, &view, &replace, &condemn, cancel)?;
     stop_if(cancel)?;
     // (p3)
-    publish(repo, condemn)?;
+    let mut lists = list_keys(&view);
+    lists.extend(publish(repo, &view, &condemn, unlisted)?);
     // (p4)
     if let Some(reason) = writers_at_work(repo, fence_after)? {
         summary.deferred = Some(reason);
         return Ok(summary);
     }
     // (p5)
-    if let Some(reason) = rescue(repo, &view, snapshots, going, cancel)? {
+    if let Some(reason) = rescue(repo, &view, snapshots, lists, cancel)? {
         summary.deferred = Some(reason);
         return Ok(summary);
     }
@@ -63,11 +68,25 @@ pub(super) fn execute(
     Ok(summary)
 }
 
-fn publish(repo: &Repo, condemn: Vec<PackId>) -> Result<()> {
-    if !condemn.is_empty() {
-        repo.put_condemned(condemn)?;
+/// Writes the lists of the packs that are to go; gives their keys.
+fn publish(repo: &Repo, view: &View, condemn: &RoaringTreemap, unlisted: Vec<PackId>) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let mut ids = unlisted;
+    for number in condemn {
+        ids.extend(view.index.pack(number)?.map(|pack| pack.id));
+        if ids.len() >= LIST_PACKS {
+            keys.push(repo.put_condemned(std::mem::take(&mut ids))?);
+        }
     }
-    Ok(())
+    if !ids.is_empty() {
+        keys.push(repo.put_condemned(ids)?);
+    }
+    Ok(keys)
+}
+
+fn list_keys(view: &View) -> HashSet<String> {
+    let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    lists.iter().map(|list| list.key.clone()).collect()
 }
 
 fn stop_if(cancel: &Cancel) -> Result<()> {
@@ -110,27 +129,57 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
 }
 
 /// Lists the packs that stay of the replaced segments in new ones.
-fn write_segments(repo: &Repo, replace: &[SegmentId], going: &HashSet<PackId>, cancel: &Cancel) -> Result<()> {
+fn write_segments(
+    repo: &Repo,
+    view: &View,
+    replace: &[SegmentId],
+    condemn: &RoaringTreemap,
+    cancel: &Cancel,
+) -> Result<()> {
+    let stays = |pack: &PackListing| -> Result<bool> {
+        let number = view.index.pack_number(&pack.id)?;
+        Ok(number.is_none_or(|number| !condemn.contains(number) && !view.is_condemned(number)))
+    };
     let mut seen: HashSet<PackId> = HashSet::new();
-    let mut batch: Vec<PackListing> = Vec::new();
-    for group in replace.chunks(SEGMENT_WIDTH) {
+    let mut gathered: Vec<PackListing> = Vec::new();
+    let mut rest = replace;
+    while !rest.is_empty() {
+        let (group, later) = rest.split_at(fitting(view, rest)?);
+        rest = later;
         let read = Mutex::new(Vec::new());
-        parallel::for_each(group.iter(), SEGMENT_WIDTH, cancel, |segment| -> Result<()> {
+        parallel::for_each(group.iter(), group.len(), cancel, |segment| -> Result<()> {
             let packs = repo.read_segment(segment)?;
             read.lock().unwrap_or_else(PoisonError::into_inner).extend(packs);
             Ok(())
         })?;
         stop_if(cancel)?;
         let read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        batch.extend(read.into_iter().filter(|pack| !going.contains(&pack.id)).filter(|pack| seen.insert(pack.id)));
-        if batch.len() >= SEGMENT_PACKS {
-            repo.put_segment(&std::mem::take(&mut batch))?;
+        for pack in read {
+            if stays(&pack)? && seen.insert(pack.id) {
+                gathered.push(pack);
+            }
+        }
+        let chunks: u64 = gathered.iter().map(|pack| pack.chunks.len() as u64).sum();
+        if chunks >= SEGMENT_CHUNKS {
+            repo.put_segment(&std::mem::take(&mut gathered))?;
         }
     }
-    if !batch.is_empty() {
-        repo.put_segment(&batch)?;
+    if !gathered.is_empty() {
+        repo.put_segment(&gathered)?;
     }
     Ok(())
+}
+
+/// How many of the first segments are read at a time; at least one.
+fn fitting(view: &View, segments: &[SegmentId]) -> Result<usize> {
+    let mut chunks = 0;
+    for (count, segment) in segments.iter().enumerate().take(SEGMENT_WIDTH) {
+        chunks += chunks_listed(view, &view.index.packs_of(segment)?)?;
+        if chunks >= SEGMENT_CHUNKS {
+            return Ok(count + 1);
+        }
+    }
+    Ok(segments.len().min(SEGMENT_WIDTH))
 }
 
 /// A sentence about the writers that the deleting has to wait for; `None` if there are none. Dead ones are fenced: their
@@ -157,17 +206,18 @@ fn rescue(
     repo: &Arc<Repo>,
     view: &Arc<View>,
     mut seen: HashSet<SnapshotId>,
-    condemned_then: HashSet<PackId>,
+    lists_then: HashSet<String>,
     cancel: &Cancel,
 ) -> Result<Option<String>> {
-    let mut condemned_before = Some(condemned_then);
+    let mut lists_before = Some(lists_then);
     for _ in 0..LOOKS {
         stop_if(cancel)?;
         let listing = repo.snapshots()?;
         repo.refresh(view, cancel)?;
-        let condemned = view.condemned_ids();
+        let lists = list_keys(view);
         let present: HashSet<SnapshotId> = listing.snapshots.iter().map(|s| s.id).collect();
-        let nothing_new = present.is_subset(&seen) && condemned_before.as_ref() == Some(&condemned);
+        let nothing_new =
+            present.is_subset(&seen) && lists_before.as_ref().is_some_and(|before| lists.is_subset(before));
         if nothing_new {
             return Ok(None);
         }
@@ -184,7 +234,7 @@ fn rescue(
         })?;
         let was_missing = !copy.is_empty();
         copy_packs(repo, view, &copy, &marks, cancel)?;
-        (seen, condemned_before) = (snapshots, if was_missing { None } else { Some(condemned) });
+        (seen, lists_before) = (snapshots, if was_missing { None } else { Some(lists) });
     }
     Ok(Some("snapshots kept appearing; nothing was deleted, a later prune will".to_owned()))
 }
@@ -204,8 +254,10 @@ fn delete(repo: &Repo, view: &View, replace: &[SegmentId]) -> Result<()> {
         newest = newest.max(object.modified);
         there.extend(layout::parse_pack(&object.key).filter(|id| condemned.contains(id)));
     }
-    let packs: Vec<String> = there.iter().map(layout::pack).collect();
-    repo.store.delete_many(&packs)?;
+    let doomed: Vec<PackId> = there.iter().copied().collect();
+    for packs in doomed.chunks(DELETED_AT_ONCE) {
+        repo.store.delete_many(&packs.iter().map(layout::pack).collect::<Vec<_>>())?;
+    }
     let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
     // The store's clock shows in what it wrote last.
     let now = lists.iter().map(|list| list.written).max().unwrap_or(newest).max(newest);

@@ -12,8 +12,8 @@ use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Segments with fewer packs than this are gathered into larger ones, once there are this many of them.
-const SMALL_SEGMENT_PACKS: usize = 64;
+/// Segments that list fewer chunks than this are gathered into larger ones, once there are this many of them.
+const SMALL_SEGMENT_CHUNKS: u64 = 16 << 10;
 const MANY_SMALL_SEGMENTS: usize = 16;
 
 /// How often it is begun anew when another prune takes away what is being looked at.
@@ -25,8 +25,9 @@ pub(super) struct Plan {
     pub marks: Marks,
     /// Packs whose needed chunks are copied before they go.
     pub copy: Vec<PackRecord>,
-    /// Packs to be condemned at once: unused, or in no segment.
-    pub condemn: Vec<PackId>,
+    /// Packs to be condemned at once: unused ones by their numbers, and those that no segment lists.
+    pub unused: RoaringTreemap,
+    pub unlisted: Vec<PackId>,
     /// Segments that name packs that go, or are small.
     pub replace: Vec<SegmentId>,
     pub snapshots: HashSet<SnapshotId>,
@@ -114,7 +115,8 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
     let (snapshots, marks) = mark(repo, &view, listing, cancel)?;
     let mut summary = PruneSummary { used_bytes: marks.used_bytes, ..PruneSummary::default() };
     let mut copy = Vec::new();
-    let mut condemn = Vec::new();
+    let mut unused = RoaringTreemap::new();
+    let mut unlisted = Vec::new();
     let mut going = RoaringTreemap::new();
     let mut part_used: Vec<PartUsed> = Vec::new();
     let mut lost = Vec::new();
@@ -147,7 +149,7 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
             summary.packs_unused += 1;
             summary.freed_bytes += if is_there { pack.size_bytes } else { 0 };
             going.insert(pack.number);
-            condemn.push(pack.id);
+            unused.insert(pack.number);
         } else if used < u64::from(pack.chunk_count) {
             part_used.push(PartUsed { number: pack.number, size_bytes: pack.size_bytes, unused_bytes });
         }
@@ -168,7 +170,7 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
             summary.packs_unlisted += 1;
             summary.unused_bytes += object.size_bytes;
             summary.freed_bytes += object.size_bytes;
-            condemn.push(id);
+            unlisted.push(id);
         }
     }
     for number in choose_repacks(part_used, max_unused_percent, &mut summary) {
@@ -180,7 +182,7 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
     summary.freed_bytes = summary.freed_bytes.saturating_sub(summary.repacked_bytes);
     let replace = segments_to_replace(&view, &going)?;
     summary.segments_replaced = replace.len() as u64;
-    Ok((view, Plan { summary, marks, copy, condemn, replace, snapshots }))
+    Ok((view, Plan { summary, marks, copy, unused, unlisted, replace, snapshots }))
 }
 
 /// A pack of which some chunks are needed and some are not.
@@ -219,7 +221,7 @@ fn segments_to_replace(view: &View, going: &RoaringTreemap) -> Result<Vec<Segmen
         let packs = view.index.packs_of(&segment)?;
         if packs.iter().any(|&pack| going.contains(pack)) {
             replace.push(segment);
-        } else if packs.len() < SMALL_SEGMENT_PACKS {
+        } else if chunks_listed(view, &packs)? < SMALL_SEGMENT_CHUNKS {
             small.push(segment);
         }
     }
@@ -227,6 +229,18 @@ fn segments_to_replace(view: &View, going: &RoaringTreemap) -> Result<Vec<Segmen
         replace.append(&mut small);
     }
     Ok(replace)
+}
+
+/// How many chunks these packs hold; counted only until a segment that lists them is not small.
+pub(super) fn chunks_listed(view: &View, packs: &[PackNumber]) -> Result<u64> {
+    let mut chunks = 0;
+    for &number in packs {
+        chunks += view.index.pack(number)?.map_or(0, |pack| u64::from(pack.chunk_count));
+        if chunks >= SMALL_SEGMENT_CHUNKS {
+            break;
+        }
+    }
+    Ok(chunks)
 }
 
 /// Marks what these snapshots, which are all, need; `view` was refreshed after they were listed.
