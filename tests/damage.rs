@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ssb::base::{Cancel, Issue, IssueCode};
 use ssb::ops::check::CheckOutcome;
+use ssb::ops::diff::{self, DiffSide};
 use ssb::ops::restore::{self, RestoreOptions};
 use ssb::ops::snapshots::{SnapshotFilter, list};
 use ssb::repo::tree::{Path as Place, compare_paths};
@@ -222,6 +223,12 @@ fn examine(lab: &Lab, key: &str, others: &[String], damage: Damage) {
             assert_named(error, key, others, &when);
         }
         before.push(restored);
+    }
+    let sides = [0, 1].map(|n| DiffSide { snapshot: &lab.groups[n].snapshot, path: None });
+    match diff::run(&repo, sides[0], sides[1], &Cancel::new(), &mut |_| {}) {
+        Ok(outcome) if !is_hit(0) && !is_hit(1) => assert_eq!(outcome.issues, [], "{when}"),
+        Ok(_) => {}
+        Err(error) => assert_named(&error.to_string(), key, others, &when),
     }
     match check(&repo) {
         Ok(outcome) => assert_found(lab, &outcome, key, others, damage, &when),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -171,6 +171,132 @@ fn a_prefix_that_fits_several_snapshots() {
     shell.ok(&["ls", fitting[0]]);
 }
 
+/// Two snapshots of `data` between which everything happens that can happen to an entry; the folder and the ids.
+fn changed(shell: &Shell) -> (String, String, String) {
+    for (name, content) in [("gone", "123456"), ("content", "old"), ("mode", "x"), ("same", "x"), ("turned", "1234567")]
+    {
+        shell.write(&format!("data/{name}"), content);
+    }
+    shell.write("data/sub/inner", "old");
+    symlink("old", shell.path("data/link")).unwrap();
+    let before = shell.json(&["backup", "data", "--json"]);
+    for name in ["gone", "turned", "link"] {
+        fs::remove_file(shell.path("data").join(name)).unwrap();
+    }
+    for (name, content) in [("content", "newer"), ("new", "123"), ("turned/inside", "new"), ("sub/inner", "changed")] {
+        shell.write(&format!("data/{name}"), content);
+    }
+    symlink("new", shell.path("data/link")).unwrap();
+    fs::set_permissions(shell.path("data/mode"), fs::Permissions::from_mode(0o400)).unwrap();
+    let after = shell.json(&["backup", "data", "--json"]);
+    let folder = shell.path("data").canonicalize().unwrap().to_str().unwrap().to_owned();
+    (folder, text(&before["snapshot"]), text(&after["snapshot"]))
+}
+
+/// The changes that a run printed, the paths from the folder on.
+fn changes(ended: &Ended, folder: &str) -> Vec<String> {
+    let lines = ended.out.lines().take_while(|line| !line.is_empty());
+    lines.map(|line| line.replace(&format!("    {folder}"), "")).collect()
+}
+
+#[test]
+fn what_changed_between_two_snapshots() {
+    let shell = Shell::with_repo();
+    let (folder, before, after) = changed(&shell);
+    let ended = shell.ok(&["diff", &before, &after]);
+    let all = ["M/content", "-/gone", "M/link", "+/new", "T/turned", "M/sub/inner", "+/turned/inside"];
+    assert_eq!(changes(&ended, &folder), all);
+    assert!(ended.out.contains("18 B of content came, 19 B went") && ended.out.contains("--metadata"), "{ended:?}");
+    let with_metadata = shell.ok(&["diff", &before[..8], "latest", "--metadata"]);
+    let all = ["U", "M/content", "-/gone", "M/link", "U/mode", "+/new", "T/turned", "M/sub/inner", "+/turned/inside"];
+    assert_eq!(changes(&with_metadata, &folder), all);
+    let quiet = shell.ok(&["diff", &before, &after, "-q"]);
+    assert!(quiet.out.lines().count() == 7 && quiet.out.lines().all(|line| line.contains(&folder)), "{quiet:?}");
+    assert!(shell.ok(&["diff", "latest", &after]).out.starts_with("nothing changed"));
+    assert!(shell.ok(&["diff", "latest", "latest", "--metadata"]).out.starts_with("nothing changed"));
+    shell.fails(&["diff", "0123456789", "latest"], 2, &["'0123456789'", "ssb snapshots"]);
+    shell.fails(&["diff", "latest", "0123456789"], 2, &["'0123456789'", "ssb snapshots"]);
+    shell.fails(&["diff", "latest", "latest", "--tag", "nobody-has-it"], 2, &["latest"]);
+    assert_eq!(shell.run(&["diff", "latest"]).code, 2);
+}
+
+#[test]
+fn what_changed_at_and_below_a_path() {
+    let shell = Shell::with_repo();
+    let (folder, before, after) = changed(&shell);
+    let at = |id: &str, name: &str| format!("{id}:{folder}/{name}");
+    let paths = |words: [String; 2]| changes(&shell.ok(&["diff", &words[0], &words[1]]), &folder);
+    assert_eq!(paths([at(&before, "sub"), after.clone()]), ["M/sub/inner"]);
+    assert_eq!(paths([before.clone(), at(&after, "sub/")]), ["M/sub/inner"]);
+    assert_eq!(paths([at(&before, "turned"), at(&after, "turned")]), ["T/turned", "+/turned/inside"]);
+    assert_eq!(paths([at(&before, "gone"), after.clone()]), ["-/gone"]);
+    assert_eq!(paths([at(&before, "new"), after.clone()]), ["+/new"]);
+    assert_eq!(paths([at(&before, "content"), at(&after, "new")]), ["M/new"]);
+    assert_eq!(paths([at(&after, "sub"), at(&after, "turned")]), ["-/sub/inner", "+/turned/inside"]);
+    shell.fails(&["diff", &at(&before, "never"), &after], 2, &["/never", "ssb ls"]);
+    shell.fails(&["diff", &at(&before, "new"), &at(&after, "content")], 2, &["/new", &before[..8]]);
+    shell.fails(&["diff", &at(&before, "content"), &at(&after, "gone")], 2, &["/gone", &after[..8]]);
+}
+
+/// The changes and the summary of a run with `--json`.
+fn json_changes(ended: &Ended) -> (Vec<Value>, Value) {
+    let mut lines: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.pop().unwrap();
+    lines.iter().for_each(|line| has(line, &["change", "path", "before", "after"]));
+    (lines, last["summary"].clone())
+}
+
+#[test]
+fn changes_as_json() {
+    let shell = Shell::with_repo();
+    let (folder, before, after) = changed(&shell);
+    let (lines, summary) = json_changes(&shell.ok(&["diff", &before, &after, "--json"]));
+    let kinds: Vec<&str> = lines.iter().map(|line| line["change"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["modified", "removed", "modified", "added", "type", "modified", "added"]);
+    let content = &lines[0];
+    assert_eq!(text(&content["path"]), format!("{folder}/content"));
+    assert_eq!((&content["before"]["size"], &content["after"]["size"]), (&Value::from(3), &Value::from(5)));
+    has(&content["after"], &["path", "type", "mode", "uid", "gid", "size", "mtime"]);
+    assert_eq!((&lines[1]["after"], &lines[3]["before"]), (&Value::Null, &Value::Null));
+    assert_eq!((&lines[4]["before"]["type"], &lines[4]["after"]["type"]), (&Value::from("file"), &Value::from("dir")));
+    let counts = |files: u64, directories: u64, others: u64| serde_json::json!({ "files": files, "directories": directories, "others": others });
+    let wanted = serde_json::json!({
+        "before": before, "after": after,
+        "added": counts(2, 0, 0), "removed": counts(1, 0, 0), "modified": counts(2, 0, 1), "type": counts(0, 1, 0),
+        "metadata": counts(1, 1, 0), "added_bytes": 18, "removed_bytes": 19, "issues": [],
+    });
+    assert_eq!(summary, wanted);
+    let (lines, again) = json_changes(&shell.ok(&["diff", &before, &after, "--json", "--metadata"]));
+    assert_eq!((lines.iter().filter(|line| line["change"] == "metadata").count(), again), (2, wanted));
+    let (lines, _) = json_changes(&shell.ok(&["diff", &after, &after, "--json"]));
+    assert!(lines.is_empty());
+}
+
+/// Of three snapshots the second made the tree's last leaf and the third its first. More files than a leaf holds stand
+/// between the two, so that losing what the second stored hides the last file only.
+#[test]
+fn what_changed_in_a_damaged_tree() {
+    let shell = Shell::with_repo();
+    (0..300).for_each(|n| drop(shell.write(&format!("data/f{n:03}"), "x")));
+    let first = text(&shell.json(&["backup", "data", "--json"])["snapshot"]);
+    let packs = Path::new(&shell.repo).join("packs");
+    let known: BTreeSet<PathBuf> = files(&packs).into_iter().collect();
+    shell.write("data/f299", "changed");
+    shell.ok(&["backup", "data"]);
+    let new: Vec<PathBuf> = files(&packs).into_iter().filter(|pack| !known.contains(pack)).collect();
+    shell.write("data/f000", "changed");
+    shell.ok(&["backup", "data"]);
+    new.iter().for_each(|pack| fs::remove_file(pack).unwrap());
+    let ended = shell.run(&["diff", &first, "latest"]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.out.contains("M    ") && ended.out.contains("/f000") && !ended.out.contains("/f299"), "{ended:?}");
+    assert!(ended.err.contains("cannot be compared") && ended.err.contains("ssb check"), "{ended:?}");
+    let ended = shell.run(&["diff", &first, "latest", "--json"]);
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let (lines, summary) = json_changes(&ended);
+    assert_eq!((lines.len(), &summary["issues"][0]["code"]), (1, &Value::from("damaged-object")));
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
@@ -260,7 +386,8 @@ fn quiet_is_quiet() {
 #[test]
 fn help_shows_by_example() {
     let shell = Shell::new();
-    let commands = ["init", "backup", "snapshots", "ls", "restore", "check", "forget", "prune", "stats", "version"];
+    let commands =
+        ["init", "backup", "snapshots", "ls", "diff", "restore", "check", "forget", "prune", "stats", "version"];
     let overview = shell.ok(&["--help"]).out;
     for command in commands {
         assert!(overview.contains(&format!("  {command} ")), "{command} is not in the overview");

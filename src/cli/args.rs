@@ -65,6 +65,7 @@ pub enum Command {
     Backup(commands::backup::BackupArgs),
     Snapshots(commands::snapshots::SnapshotsArgs),
     Ls(commands::ls::LsArgs),
+    Diff(commands::diff::DiffArgs),
     Restore(commands::restore::RestoreArgs),
     Check(commands::check::CheckArgs),
     Forget(commands::forget::ForgetArgs),

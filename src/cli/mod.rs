@@ -53,6 +53,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Backup(args) => commands::backup::run(context, args),
         Command::Snapshots(args) => commands::snapshots::run(context, args),
         Command::Ls(args) => commands::ls::run(context, args),
+        Command::Diff(args) => commands::diff::run(context, args),
         Command::Restore(args) => commands::restore::run(context, args),
         Command::Check(args) => commands::check::run(context, args),
         Command::Forget(args) => commands::forget::run(context, args),

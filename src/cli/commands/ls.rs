@@ -40,9 +40,9 @@ pub fn split(text: &str) -> (&str, Option<Vec<u8>>) {
     }
 }
 
-/// An entry in JSON, one per line.
+/// An entry in JSON.
 #[derive(Serialize)]
-struct Shown {
+pub struct ShownEntry {
     path: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -83,9 +83,9 @@ fn time(time: FileTime) -> Option<Timestamp> {
     Timestamp::new(time.seconds, time.nanoseconds as i32).ok()
 }
 
-fn show(entry: &Entry) -> Shown {
+pub fn show(entry: &Entry) -> ShownEntry {
     let m = &entry.metadata;
-    Shown {
+    ShownEntry {
         path: entry.display(),
         kind: m.kind.name(),
         mode: format!("{:04o}", m.mode),

@@ -3,6 +3,7 @@
 
 mod builder;
 mod content;
+mod diff;
 mod entry;
 mod node;
 mod reader;
@@ -10,6 +11,7 @@ mod walk;
 
 pub use builder::TreeBuilder;
 pub use content::{ContentBuilder, each_chunk};
+pub use diff::{DiffHole, Difference, Side, Subtree, TreeDiff};
 pub use entry::{Content, Entry, Path, compare_paths, is_below};
 pub use reader::{Hole, TreeReader};
 pub use walk::{NodeVisitor, walk};

@@ -29,7 +29,11 @@ impl Child {
 
 pub(super) enum Node {
     Leaf(Vec<Entry>),
-    Inner(Vec<Child>),
+    /// `level` counts the levels below it.
+    Inner {
+        level: u64,
+        children: Vec<Child>,
+    },
 }
 
 /// A leaf being filled.
@@ -106,7 +110,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Node> {
     let mut cursor = Cursor::new(bytes);
     match cursor.byte()? {
         LEAF => decode_leaf(cursor).map(Node::Leaf),
-        INNER => decode_inner(cursor).map(Node::Inner),
+        INNER => decode_inner(cursor),
         _ => Err(DecodeError("it is no tree node")),
     }
 }
@@ -134,8 +138,8 @@ fn decode_leaf(mut cursor: Cursor<'_>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn decode_inner(mut cursor: Cursor<'_>) -> Result<Vec<Child>> {
-    cursor.varint()?;
+fn decode_inner(mut cursor: Cursor<'_>) -> Result<Node> {
+    let level = cursor.varint()?;
     let count = cursor.count(2 + ChunkId::LEN)?;
     let mut places = Vec::with_capacity(count);
     for _ in 0..count {
@@ -147,5 +151,5 @@ fn decode_inner(mut cursor: Cursor<'_>) -> Result<Vec<Child>> {
         children.push(Child { directory: directory.into(), name: name.into(), id });
     }
     cursor.finish()?;
-    Ok(children)
+    Ok(Node::Inner { level, children })
 }

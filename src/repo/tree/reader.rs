@@ -30,7 +30,7 @@ pub(super) fn read_node(source: &dyn NodeSource, id: &ChunkId) -> Result<Node> {
 }
 
 /// Where a node's range ends: the first path of what follows.
-type End = Option<Place>;
+pub(super) type End = Option<Place>;
 
 /// A cursor over the entries of a tree; holds one node per level.
 pub struct TreeReader<'a> {
@@ -65,7 +65,7 @@ impl<'a> TreeReader<'a> {
             let (child, end) = self.stack.pop()?;
             match read_node(self.source, &child.id) {
                 Ok(Node::Leaf(entries)) => self.leaf = entries.into_iter(),
-                Ok(Node::Inner(children)) => self.push_children(children, end),
+                Ok(Node::Inner { children, .. }) => self.push_children(children, end),
                 Err(error) => {
                     let end = end.as_ref().map(|(directory, name)| Path { directory, name });
                     return Some(Err(Box::new(Hole::new(&child, end, error))));

@@ -1,5 +1,7 @@
 //! The tree against plain lists of entries: order, round trips, holes, stability under change.
 
+mod diff;
+
 use super::*;
 use crate::crypto::{MasterKeys, SecretKey};
 use crate::repo::error::RepoError;

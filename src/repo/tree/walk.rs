@@ -39,7 +39,7 @@ fn below<E: From<RepoError> + Send>(
     }
     match read_node(source, &child.id) {
         Ok(Node::Leaf(entries)) => visitor.leaf(entries),
-        Ok(Node::Inner(children)) => {
+        Ok(Node::Inner { children, .. }) => {
             let firsts: Vec<Place> = children.iter().map(|c| (c.directory.clone(), c.name.clone())).collect();
             let ends = firsts.iter().skip(1).map(Some).chain([end]);
             let children: Vec<_> = children.iter().zip(ends).collect();
