@@ -1,6 +1,6 @@
 //! The fixed-width encodings of index values. Local and disposable, so there is no versioning beyond the folder's name.
 
-use super::{Location, PackNumber, PackRecord};
+use super::{Location, PackListing, PackNumber, PackRecord};
 use crate::base::PackId;
 
 pub const LOCATION_BYTES: usize = 24;
@@ -45,12 +45,12 @@ pub fn pack_of(location: &[u8]) -> PackNumber {
 }
 
 /// `id 32 | size 8 | chunk count 4 | header`
-pub fn encode_pack(id: &PackId, size_bytes: u64, chunk_count: u32, header: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(44 + header.len());
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(&size_bytes.to_le_bytes());
-    out.extend_from_slice(&chunk_count.to_le_bytes());
-    out.extend_from_slice(header);
+pub fn encode_pack(pack: &PackListing) -> Vec<u8> {
+    let mut out = Vec::with_capacity(44 + pack.header.len());
+    out.extend_from_slice(pack.id.as_bytes());
+    out.extend_from_slice(&pack.size_bytes.to_le_bytes());
+    out.extend_from_slice(&(pack.chunks.len() as u32).to_le_bytes());
+    out.extend_from_slice(&pack.header);
     out
 }
 
@@ -86,6 +86,8 @@ fn read_u64(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ChunkId;
+    use crate::index::ListedChunk;
 
     #[test]
     fn locations_round_trip_and_repeat_once() {
@@ -100,7 +102,10 @@ mod tests {
     #[test]
     fn packs_round_trip() {
         let id = PackId::from_bytes([4; 32]);
-        let value = encode_pack(&id, 1 << 33, 17, b"head");
+        let chunk =
+            ListedChunk { id: ChunkId::from_bytes([1; 32]), offset: 0, sealed_len: 1, plain_len: 1, compressed: false };
+        let listing = PackListing { id, header: b"head".to_vec(), size_bytes: 1 << 33, chunks: vec![chunk; 17] };
+        let value = encode_pack(&listing);
         let record = decode_pack(5, &value).unwrap();
         assert_eq!(
             record,

@@ -12,12 +12,15 @@ use super::{Index, IndexError, Load, Location, OneByOne, PackListing, PackNumber
 use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 use load::BulkLoad;
 use roaring::RoaringTreemap;
-use rocksdb::{ColumnFamily, DB, DBPinnableSlice, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, Options, ReadOptions,
+    SstFileWriter, WriteBatch, WriteOptions,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use tables::{CHUNKS, END, NUMBERS, PACKS, SEGMENTS, TableOptions, WHOLE, error_at};
+use tables::{CHUNKS, END, NUMBERS, PACKS, SEGMENTS, Tables, WHOLE, error_at};
 
 /// How many processes of one user may work on one repository at the same time, each with an index folder of its own.
 const FOLDERS: usize = 16;
@@ -32,7 +35,7 @@ type Row = (Box<[u8]>, Box<[u8]>);
 /// An index on disk, held by this process alone.
 pub struct RocksIndex {
     db: DB,
-    tables: TableOptions,
+    tables: Tables,
     folder: PathBuf,
     /// Packs that present segments list; the union of the segments' bitmaps.
     live: RwLock<RoaringTreemap>,
@@ -68,7 +71,7 @@ impl RocksIndex {
         std::fs::create_dir_all(folder).map_err(|e| error_at(folder, e))?;
         // Left by a process that was killed while it loaded.
         std::fs::remove_dir_all(load::folder_in(folder)).ok();
-        let tables = TableOptions::new();
+        let tables = Tables::new();
         let db = tables.open(folder)?;
         let index = Self {
             db,
@@ -103,7 +106,10 @@ impl RocksIndex {
 
     /// All rows of a family; a missing family gives none, which a freshly opened one never is.
     fn each(&self, family: &'static str, from: IteratorMode<'_>) -> impl Iterator<Item = Result<Row>> + '_ {
-        let rows = self.db.cf_handle(family).map(|cf| self.db.iterator_cf(cf, from));
+        let mut options = ReadOptions::default();
+        // Rows that are passed once would push out of the cache what is asked for again and again.
+        options.fill_cache(false);
+        let rows = self.db.cf_handle(family).map(|cf| self.db.iterator_cf_opt(cf, options, from));
         rows.into_iter().flatten().map(|row| row.map_err(|e| self.error(e)))
     }
 
@@ -137,10 +143,19 @@ impl RocksIndex {
         Ok(first)
     }
 
-    fn put_pack(&self, batch: &mut WriteBatch, number: PackNumber, pack: &PackListing) -> Result<()> {
-        let record = encode_pack(&pack.id, pack.size_bytes, pack.chunks.len() as u32, &pack.header);
-        batch.put_cf(self.family(PACKS)?, number_key(number), record);
-        Ok(())
+    /// For writing a table beside the database.
+    fn table_writer(&self, name: &str, path: &Path) -> Result<SstFileWriter<'_>> {
+        let options = self.tables.options(name).ok_or_else(|| self.error(format!("table {name} is unknown")))?;
+        let writer = SstFileWriter::create(options);
+        writer.open(path).map_err(|e| self.error(e))?;
+        Ok(writer)
+    }
+
+    /// Hands finished tables, which are moved, to the database.
+    fn ingest(&self, name: &'static str, paths: Vec<PathBuf>) -> Result<()> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        self.db.ingest_external_file_cf_opts(self.family(name)?, &options, paths).map_err(|e| self.error(e))
     }
 
     fn put_segment(&self, batch: &mut WriteBatch, segment: &SegmentId, packs: &RoaringTreemap) -> Result<()> {
@@ -224,7 +239,7 @@ impl Index for RocksIndex {
     }
 
     fn absorb(&self, segment: SegmentId, packs: &[PackListing]) -> Result<()> {
-        let (chunks, numbers) = (self.family(CHUNKS)?, self.family(NUMBERS)?);
+        let (chunks, records, numbers) = (self.family(CHUNKS)?, self.family(PACKS)?, self.family(NUMBERS)?);
         let mut end = self.end();
         let mut listed = RoaringTreemap::new();
         let mut places: Vec<(ChunkId, [u8; LOCATION_BYTES])> = Vec::new();
@@ -240,7 +255,7 @@ impl Index for RocksIndex {
             *end += pack.numbers();
             listed.insert(number);
             given.insert(pack.id, number);
-            self.put_pack(&mut batch, number, pack)?;
+            batch.put_cf(records, number_key(number), encode_pack(pack));
             batch.put_cf(numbers, pack.id.as_bytes(), number_key(number));
             let located = pack.chunks.iter().enumerate();
             places.extend(located.map(|(ordinal, c)| (c.id, encode_location(&Location::of(number, ordinal, c)))));

@@ -9,10 +9,10 @@ use super::spool::Spool;
 use super::tables::{CHUNKS, NUMBERS, PACKS};
 use super::{RocksIndex, lock};
 use crate::base::{Cancel, SegmentId, parallel};
-use crate::index::record::{LOCATION_BYTES, encode_location, number_key, number_of_key, pack_of};
+use crate::index::record::{LOCATION_BYTES, encode_location, encode_pack, number_key, number_of_key, pack_of};
 use crate::index::{Index, Load, Location, PackListing, PackNumber, Result};
 use roaring::RoaringTreemap;
-use rocksdb::{IngestExternalFileOptions, IteratorMode, SstFileWriter, WriteBatch};
+use rocksdb::{IteratorMode, SstFileWriter, WriteBatch};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
@@ -31,12 +31,14 @@ const MOST_WRITERS: usize = 4;
 pub struct BulkLoad<'a> {
     index: &'a RocksIndex,
     folder: PathBuf,
-    gathered: Mutex<Gathered>,
+    gathered: Mutex<Gathered<'a>>,
 }
 
-struct Gathered {
+struct Gathered<'a> {
     chunks: Spool<CHUNK_RECORD>,
     numbers: Spool<NUMBER_RECORD>,
+    /// Their numbers ascend as they come.
+    packs: SstFileWriter<'a>,
     segments: Vec<(SegmentId, RoaringTreemap)>,
 }
 
@@ -63,10 +65,12 @@ impl<'a> BulkLoad<'a> {
         fs::create_dir_all(&folder).map_err(|e| index.error(e))?;
         let chunks = Spool::create(&folder.join("chunks")).map_err(|e| index.error(e))?;
         let numbers = Spool::create(&folder.join("numbers")).map_err(|e| index.error(e))?;
-        Ok(Self { index, folder, gathered: Mutex::new(Gathered { chunks, numbers, segments: Vec::new() }) })
+        let packs = index.table_writer(PACKS, &folder.join(PACKS))?;
+        let gathered = Mutex::new(Gathered { chunks, numbers, packs, segments: Vec::new() });
+        Ok(Self { index, folder, gathered })
     }
 
-    fn take_in(&self, gathered: &mut Gathered) -> Result<()> {
+    fn take_in(&self, gathered: &mut Gathered<'_>) -> Result<()> {
         let doubles = self.find_doubles(&gathered.numbers)?;
         // What bears a number from here on outlives a crash; so must its being taken.
         self.index.flush()?;
@@ -77,6 +81,11 @@ impl<'a> BulkLoad<'a> {
             let places: Vec<&[u8]> = places.filter(|place| !doubles.dropped.contains(pack_of(place))).collect();
             (!places.is_empty()).then(|| places.concat())
         })?;
+        if gathered.numbers.size_bytes() > 0 {
+            gathered.packs.finish().map_err(|e| self.index.error(e))?;
+            self.index.ingest(PACKS, vec![self.folder.join(PACKS)])?;
+        }
+        // Last, because who has a number is taken to be in the other tables.
         self.ingest(NUMBERS, &gathered.numbers, |t, k, v| t.put(k, v), &|records| {
             let stays = |record: &&[u8; NUMBER_RECORD]| !doubles.dropped.contains(number_in(record));
             records.iter().find(stays).map(|record| record[ID..].to_vec())
@@ -125,9 +134,7 @@ impl<'a> BulkLoad<'a> {
         let width = rayon::current_num_threads().min(MOST_WRITERS);
         parallel::for_each(ranges, width, &Cancel::new(), |range: Range<usize>| -> Result<()> {
             let path = self.folder.join(format!("{name}-{}", range.start));
-            let options = self.index.tables.of(name);
-            let mut table = SstFileWriter::create(&options);
-            table.open(&path).map_err(|e| self.index.error(e))?;
+            let mut table = self.index.table_writer(name, &path)?;
             let mut is_empty = true;
             for part in range {
                 let records = spool.sorted(part).map_err(|e| self.index.error(e))?;
@@ -145,13 +152,7 @@ impl<'a> BulkLoad<'a> {
             Ok(())
         })?;
         let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if written.is_empty() {
-            return Ok(());
-        }
-        let mut options = IngestExternalFileOptions::default();
-        options.set_move_files(true);
-        let family = self.index.family(name)?;
-        self.index.db.ingest_external_file_cf_opts(family, &options, written).map_err(|e| self.index.error(e))
+        if written.is_empty() { Ok(()) } else { self.index.ingest(name, written) }
     }
 }
 
@@ -161,10 +162,9 @@ impl Load for BulkLoad<'_> {
         // One at a time, so that numbers ascend.
         let gathered = &mut *lock(&self.gathered);
         let mut number = self.index.reserve_numbers(packs)?;
-        let mut batch = WriteBatch::default();
         for pack in packs {
             listed.insert(number);
-            self.index.put_pack(&mut batch, number, pack)?;
+            gathered.packs.put(number_key(number), encode_pack(pack)).map_err(|e| self.index.error(e))?;
             let numbered = record(pack.id.as_bytes(), &number_key(number));
             gathered.numbers.push(numbered).map_err(|e| self.index.error(e))?;
             for (ordinal, chunk) in pack.chunks.iter().enumerate() {
@@ -174,7 +174,7 @@ impl Load for BulkLoad<'_> {
             number += pack.numbers();
         }
         gathered.segments.push((segment, listed));
-        self.index.write(batch)
+        Ok(())
     }
 
     fn finish(&self) -> Result<()> {

@@ -26,12 +26,10 @@ pub const WHOLE: &[u8] = b"whole/";
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 
-/// What every table has in common.
-pub struct TableOptions {
-    table: BlockBasedOptions,
-}
+/// How each table is kept; they share one cache.
+pub struct Tables([(&'static str, Options); 4]);
 
-impl TableOptions {
+impl Tables {
     pub fn new() -> Self {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_BYTES));
@@ -44,19 +42,11 @@ impl TableOptions {
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         // Blocks are asked for single keys nearly always, and a hash finds one without comparing.
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
-        Self { table }
+        Self(ALL.map(|name| (name, options(name, &table))))
     }
 
-    /// The options of one table.
-    pub fn of(&self, name: &str) -> Options {
-        let mut options = Options::default();
-        options.set_block_based_table_factory(&self.table);
-        // Hashes and places do not compress.
-        options.set_compression_type(DBCompressionType::None);
-        if name == CHUNKS {
-            options.set_merge_operator_associative("append", append);
-        }
-        options
+    pub fn options(&self, name: &str) -> Option<&Options> {
+        self.0.iter().find(|(of, _)| *of == name).map(|(_, options)| options)
     }
 
     pub fn open(&self, folder: &Path) -> Result<DB> {
@@ -69,9 +59,20 @@ impl TableOptions {
         options.set_keep_log_file_num(1);
         options.set_max_log_file_size(1 << 20);
         options.set_log_level(LogLevel::Error);
-        let families = ALL.map(|name| ColumnFamilyDescriptor::new(name, self.of(name)));
+        let families = self.0.iter().map(|(name, options)| ColumnFamilyDescriptor::new(*name, options.clone()));
         DB::open_cf_descriptors(&options, folder, families).map_err(|e| error_at(folder, e))
     }
+}
+
+fn options(name: &str, table: &BlockBasedOptions) -> Options {
+    let mut options = Options::default();
+    options.set_block_based_table_factory(table);
+    // Hashes and places do not compress.
+    options.set_compression_type(DBCompressionType::None);
+    if name == CHUNKS {
+        options.set_merge_operator_associative("append", append);
+    }
+    options
 }
 
 pub fn error_at(place: &Path, message: impl ToString) -> IndexError {
