@@ -28,10 +28,12 @@ pub(super) fn check(
     repo.edges.observer.add(Counter::BytesTotal, packs.iter().map(|p| p.size_bytes).sum());
     let mut bad = Vec::new();
     let found = Mutex::new((&mut *outcome, &mut *damage, &mut bad));
-    parallel::for_each(packs.iter(), WIDTH.min(rayon::current_num_threads().max(2)), cancel, |pack| -> Result<()> {
+    let width = WIDTH.min(rayon::current_num_threads().max(2));
+    parallel::for_each(packs.iter(), width, cancel, |drawn| -> Result<()> {
+        let Some(pack) = checked.chunks.view.index.pack(drawn.number)? else { return Ok(()) };
         let name = layout::pack(&pack.id);
         let verdict = match repo.store.get(&name) {
-            Ok(bytes) => examine(repo, &name, pack, bytes.into()),
+            Ok(bytes) => examine(repo, &name, &pack, bytes.into()),
             Err(e) if e.kind == crate::store::ErrorKind::NotFound => Some(Verdict::whole("it is missing")),
             Err(e) => return Err(e.into()),
         };
@@ -52,44 +54,52 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The packs to read, in an order that spreads over the store.
-fn choose(checked: &Checked, read_data: ReadData, seed: u64) -> Result<Vec<PackRecord>> {
+/// A pack to read; there may be very many.
+struct Drawn {
+    number: PackNumber,
+    size_bytes: u64,
+    rank: u64,
+}
+
+/// The packs to read.
+fn choose(checked: &Checked, read_data: ReadData, seed: u64) -> Result<Vec<Drawn>> {
+    // Names are hashes: ordering by them, mixed with a seed, is a fair draw.
+    let rank = |id: &PackId| {
+        let mut hasher = blake3::Hasher::new();
+        first_number(hasher.update(&seed.to_le_bytes()).update(id.as_bytes()).finalize().as_bytes())
+    };
+    let is_wanted = |id: &PackId| match read_data {
+        ReadData::No => false,
+        ReadData::All | ReadData::Percent(_) => true,
+        ReadData::Part(n, m) => part_of(id, m) == n,
+    };
     let mut packs = Vec::new();
     checked.chunks.view.index.each_pack(&mut |pack| {
-        if !checked.bad_packs.contains(&pack.id) {
-            packs.push(pack);
+        if is_wanted(&pack.id) && !checked.bad_packs.contains(&pack.id) {
+            packs.push(Drawn { number: pack.number, size_bytes: pack.size_bytes, rank: rank(&pack.id) });
         }
     })?;
-    // Names are hashes: ordering by them, mixed with a seed, is a fair draw.
-    let rank = |pack: &PackRecord| {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&seed.to_le_bytes()).update(pack.id.as_bytes());
-        *hasher.finalize().as_bytes()
-    };
-    match read_data {
-        ReadData::No => packs.clear(),
-        ReadData::All => {}
-        ReadData::Part(n, m) => packs.retain(|pack| part_of(&pack.id, m) == n),
-        ReadData::Percent(percent) => {
-            let total: u64 = packs.iter().map(|p| p.size_bytes).sum();
-            let wanted = (total as f64 * percent / 100.0).ceil() as u64;
-            packs.sort_by_cached_key(rank);
-            let mut sum = 0;
-            let enough = packs.iter().position(|pack| {
-                sum += pack.size_bytes;
-                sum >= wanted
-            });
-            packs.truncate(enough.map_or(packs.len(), |at| at + 1));
-        }
+    if let ReadData::Percent(percent) = read_data {
+        let total: u64 = packs.iter().map(|p| p.size_bytes).sum();
+        let wanted = (total as f64 * percent / 100.0).ceil() as u64;
+        packs.sort_by_key(|pack| pack.rank);
+        let mut sum = 0;
+        let enough = packs.iter().position(|pack| {
+            sum += pack.size_bytes;
+            sum >= wanted
+        });
+        packs.truncate(enough.map_or(packs.len(), |at| at + 1));
     }
     Ok(packs)
 }
 
 /// Which of m parts a pack belongs to, from 1; the same on every machine and at every time.
 fn part_of(id: &PackId, parts: u32) -> u32 {
-    let (first, _) = id.as_bytes().split_at(8);
-    let number = first.iter().fold(0u64, |n, &b| n << 8 | u64::from(b));
-    (number % u64::from(parts.max(1))) as u32 + 1
+    (first_number(id.as_bytes()) % u64::from(parts.max(1))) as u32 + 1
+}
+
+fn first_number(hash: &[u8; 32]) -> u64 {
+    hash.iter().take(8).fold(0, |n, &b| n << 8 | u64::from(b))
 }
 
 /// What is wrong with a pack.
@@ -133,13 +143,13 @@ fn examine(repo: &Repo, name: &str, pack: &PackRecord, mut bytes: Vec<u8>) -> Op
 
 /// The chunks that are lost with these packs, of which all or the named chunks are bad, and lie in no other one that is
 /// not known to be bad.
-fn lost_chunks(checked: &Checked, bad: Vec<(&PackRecord, Option<Vec<ChunkId>>)>) -> Result<Vec<ChunkId>> {
+fn lost_chunks(checked: &Checked, bad: Vec<(PackRecord, Option<Vec<ChunkId>>)>) -> Result<Vec<ChunkId>> {
     let view = &checked.chunks.view;
     let mut bad_places: HashMap<ChunkId, Vec<PackNumber>> = HashMap::new();
     for (pack, named) in bad {
         let ids = match named {
             Some(ids) => ids,
-            None => chunks_of(checked, pack)?,
+            None => chunks_of(checked, &pack)?,
         };
         ids.into_iter().for_each(|id| bad_places.entry(id).or_default().push(pack.number));
     }

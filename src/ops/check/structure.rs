@@ -8,6 +8,7 @@ use crate::ops::usage::{self, Visitor};
 use crate::repo::tree::{Entry, Hole};
 use crate::repo::{ChunkReader, Repo, RepoError, Slot, Snapshot, config::StoredConfig, layout};
 use crate::store::{ErrorKind, list_all};
+use roaring::RoaringTreemap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -115,22 +116,33 @@ fn check_packs(
     outcome: &mut CheckOutcome,
     damage: &mut Damage,
 ) -> Result<HashSet<PackId>> {
-    let mut there: HashMap<PackId, u64> = HashMap::new();
-    repo.store.list(layout::PACKS, &mut |object| {
-        if let Some(id) = layout::parse_pack(&object.key) {
-            there.insert(id, object.size_bytes);
+    let mut sound = RoaringTreemap::new();
+    let mut wrong: HashMap<PackId, u64> = HashMap::new();
+    let mut failure = None;
+    let mut look = |id: PackId, size_bytes: u64| -> Result<()> {
+        let number = view.index.pack_number(&id)?;
+        match number.map(|number| view.index.pack(number)).transpose()?.flatten() {
+            None => outcome.packs_unlisted += 1,
+            Some(pack) if pack.size_bytes == size_bytes => drop(sound.insert(pack.number)),
+            Some(_) => drop(wrong.insert(id, size_bytes)),
         }
+        Ok(())
+    };
+    repo.store.list(layout::PACKS, &mut |object| {
+        let id = layout::parse_pack(&object.key);
+        failure = failure.take().or(id.and_then(|id| look(id, object.size_bytes).err()));
     })?;
+    failure.map_or(Ok(()), Err)?;
     let mut bad = HashSet::new();
     let mut listed = 0;
     let condemned = view.condemned_ids();
     view.index.each_pack(&mut |pack| {
         listed += 1;
-        let size = there.remove(&pack.id);
-        if size == Some(pack.size_bytes) {
+        if sound.contains(pack.number) {
             return;
         }
         bad.insert(pack.id);
+        let size = wrong.get(&pack.id);
         // A prune has deleted it, as it said it would; that is no damage unless something needs it.
         if size.is_none() && condemned.contains(&pack.id) {
             return;
@@ -142,7 +154,6 @@ fn check_packs(
         damage.find(layout::pack(&pack.id), what, RESTORE_IT);
     })?;
     outcome.packs = listed;
-    outcome.packs_unlisted = there.len() as u64;
     Ok(bad)
 }
 
