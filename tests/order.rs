@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ssb::repo::Session;
+use ssb::repo::{Session, layout};
 use ssb::store::Operation::{Delete, DeleteMany, Get, Head, List, PutNew};
-use ssb::store::{MemoryStore, Operation, RecordStore, RecordedCall};
+use ssb::store::{MemoryStore, Operation, RecordStore, RecordedCall, list_all};
 use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, create, open, plan_prune, prune};
 
 type Recorded = Arc<RecordStore<Arc<MemoryStore>>>;
@@ -200,4 +200,19 @@ fn a_prune_leaves_the_packs_of_a_writer_alone() {
     session.close().unwrap();
     assert!(prune(&repo).unwrap().packs_unused > 0);
     assert_no_garbage(&repo, "after the writer has gone");
+}
+
+#[test]
+fn a_prune_gathers_small_segments_and_the_next_one_leaves_them_alone() {
+    let lab = Lab::new();
+    let repo = open(lab.store.clone(), None).unwrap();
+    for n in 0..20 {
+        backed_up(&repo, lab.write(&format!("file-{n}"), &format!("content {n} ")));
+    }
+    let segments = || list_all(&*lab.store, layout::SEGMENTS).unwrap().len();
+    assert_eq!(segments(), 20);
+    assert_eq!(prune(&repo).unwrap().segments_replaced, 20);
+    assert_eq!(segments(), 1);
+    assert_eq!(prune(&repo).unwrap().segments_replaced, 0);
+    assert_sound(&repo, "after two prunes");
 }
