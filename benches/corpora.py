@@ -9,14 +9,17 @@ Each corpus becomes a folder of its own below DIR; one that exists already is le
   random          1 GiB of bytes in which nothing repeats and nothing compresses
   vm-image        a disk image of 8 GiB, holes but for 1 GiB of data in runs
   huge-directory  200,000 tiny files in one folder
+  versions        6 successive releases of a source tree of 4,000 files, each as a tar archive
 """
 import argparse
 import bisect
+import io
 import itertools
 import multiprocessing
 import os
 import random
 import shutil
+import tarfile
 import time
 
 from writer import STEMS, Writer
@@ -177,8 +180,42 @@ def huge_directory(out, scale, seed, jobs):
         pass
 
 
+RELEASES = 6
+
+
+def source_history(task):
+    """One source file in each release that changes it: [(first release, text)]."""
+    number, seed = task
+    rng = random.Random(f"history {seed} {number}")
+    size = int(min(max(rng.lognormvariate(8.44, 1.58), 40), 2_000_000))
+    versions = [(0, writer.source(rng, size))]
+    for release in range(1, RELEASES):
+        if rng.random() < 0.08:
+            lines = versions[-1][1].split(b"\n")
+            for _ in range(rng.randint(1, 3)):
+                at = rng.randrange(len(lines))
+                lines[at:at + rng.randrange(5)] = writer.source(rng, rng.randint(40, 400)).split(b"\n")
+            versions.append((release, b"\n".join(lines)))
+    return f"src/{number % 97:02}/{rng.choice(STEMS)}_{number}.rs", versions
+
+
+def source_releases(out, scale, seed, jobs):
+    count = max(20, int(4_000 * scale))
+    paths = [f"{out}/release-{release + 1}.tar" for release in range(RELEASES)]
+    archives = [tarfile.open(path, "w") for path in paths]
+    for name, versions in spread(jobs, seed, source_history, ((n, seed) for n in range(count)), 20):
+        for release, archive in enumerate(archives):
+            first, text = [version for version in versions if version[0] <= release][-1]
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(text), EPOCH + first * 86_400
+            archive.addfile(member, io.BytesIO(text))
+    for release, (path, archive) in enumerate(zip(paths, archives)):
+        archive.close()
+        os.utime(path, (EPOCH + release * 86_400,) * 2)
+
+
 CORPORA = {"small-files": small_files, "dumps": dumps, "random": random_bytes, "vm-image": vm_image,
-           "huge-directory": huge_directory}
+           "huge-directory": huge_directory, "versions": source_releases}
 
 
 def main():
