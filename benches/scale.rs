@@ -1,5 +1,5 @@
 //! How ssb behaves with far more chunks, or far more files, than a test can back up. With `--chunks` the index is filled
-//! and no data are written; with `--tree` one directory holds a great many empty files. Every step is taken by this program
+//! and no data are written; with `--tree` one or some directories hold a great many empty files. Every step is taken by this program
 //! run again, so that time and memory are the step's own.
 
 #[path = "scale/fill.rs"]
@@ -10,13 +10,14 @@ mod support;
 
 use clap::{Parser, ValueEnum};
 use ssb::base::text::human_bytes;
+use ssb::crypto::KdfParams;
 use ssb::repo::layout;
 use ssb::store::list_all;
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use step::{FEW, Place, Step, take};
+use step::{FEW, Many, Place, Step, take};
 use support::table::{grouped, table};
 use support::{Outcome, client, data};
 
@@ -26,9 +27,12 @@ struct Args {
     /// Fill the index with so many chunks
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     chunks: u64,
-    /// Back up a directory of so many empty files instead
+    /// Back up so many empty files instead
     #[arg(long, value_name = "N")]
     tree: Option<u64>,
+    /// How many directories hold the empty files
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    directories: u64,
     /// Where to work [default: where temporary files go]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -40,14 +44,15 @@ struct Args {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse_from(support::words());
     if let (Some(step), Some(folder)) = (args.step, &args.work) {
-        let rows = take(step, &Place::new(folder.clone()), args.chunks, args.tree.unwrap_or(0))?;
+        let many = Many { files: args.tree.unwrap_or(0), directories: args.directories };
+        let rows = take(step, &Place::new(folder.clone()), args.chunks, many)?;
         println!("{}", serde_json::to_string(&rows)?);
         return Ok(());
     }
     let folder = support::folder_in(args.work)?;
     let place = Place::new(folder.path().to_owned());
     let rows = match args.tree {
-        Some(files) => measure_tree(&place, files)?,
+        Some(files) => measure_tree(&place, Many { files, directories: args.directories })?,
         None => measure_index(&place, args.chunks)?,
     };
     print!("{}", table(&["what", "figure", "peak MiB"], &rows));
@@ -58,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure_index(place: &Place, chunks: u64) -> Outcome<Vec<Vec<String>>> {
     data::small_files(&place.few(), 0..FEW)?;
     // The backup comes first: its writer need not know the rest, and is no part of what is measured.
-    let repo = client::create(place.store()?, &place.other_cache())?;
+    let repo = client::create(place.store()?, &place.other_cache(), KdfParams::RECOMMENDED)?;
     client::backup(&repo, &place.source())?;
     eprintln!("filling the index with {} chunks", grouped(chunks));
     fill::fill(&repo, chunks)?;
@@ -72,34 +77,42 @@ fn measure_index(place: &Place, chunks: u64) -> Outcome<Vec<Vec<String>>> {
     let name = format!("{} segments in the bucket", grouped(segments.len() as u64));
     let mut rows = vec![vec![name, size_bytes, String::new()]];
     for step in [Step::Sync, Step::LookUps, Step::MoreFiles, Step::Prune, Step::Snapshots, Step::Restore] {
-        rows.extend(run_alone(step, place, format!("--chunks={chunks}"))?);
+        rows.extend(run_alone(step, place, &[format!("--chunks={chunks}")])?);
     }
     Ok(rows)
 }
 
-/// One directory of many files, and a small one beside it.
-fn measure_tree(place: &Place, files: u64) -> Outcome<Vec<Vec<String>>> {
-    eprintln!("making {} files", grouped(files));
+/// Many files, and a small directory beside them.
+fn measure_tree(place: &Place, many: Many) -> Outcome<Vec<Vec<String>>> {
+    eprintln!("making {} files", grouped(many.files));
     data::small_files(&place.few(), 0..FEW)?;
-    fs::create_dir_all(place.many())?;
-    for number in 0..files {
-        File::create(place.many().join(format!("file-{number:09}")))?;
+    for directory in 0..many.directories {
+        fs::create_dir_all(place.many(directory))?;
     }
-    drop(client::create(place.store()?, &place.cache())?);
+    for number in 0..many.files {
+        File::create(place.many(number % many.directories).join(format!("file-{number:09}")))?;
+    }
+    drop(client::create(place.store()?, &place.cache(), KdfParams::RECOMMENDED)?);
 
-    println!("a directory of {} empty files, and one of {FEW} small files beside it\n", grouped(files));
+    let (files, directories) = (grouped(many.files), grouped(many.directories));
+    println!("{files} empty files in {directories} directories, and {FEW} small files beside them\n");
     let mut rows = Vec::new();
-    for step in [Step::FirstBackup, Step::SecondBackup, Step::ListFew, Step::ListMany, Step::Restore] {
-        rows.extend(run_alone(step, place, format!("--tree={files}"))?);
+    let steps = [Step::FirstBackup, Step::OneMore, Step::ListFew, Step::ListMany, Step::Diff, Step::Restore];
+    for step in steps {
+        rows.extend(run_alone(
+            step,
+            place,
+            &[format!("--tree={}", many.files), format!("--directories={}", many.directories)],
+        )?);
     }
     Ok(rows)
 }
 
-/// Takes a step in a process of its own; `size` is the option that says how large all this is.
-fn run_alone(step: Step, place: &Place, size: String) -> Outcome<Vec<Vec<String>>> {
+/// Takes a step in a process of its own; `size` are the options that say how large all this is.
+fn run_alone(step: Step, place: &Place, size: &[String]) -> Outcome<Vec<Vec<String>>> {
     let value = step.to_possible_value().ok_or("this step has no name")?;
     let mut program = Command::new(std::env::current_exe()?);
-    program.args(["--step", value.get_name(), &size, "--work"]).arg(place.folder());
+    program.args(["--step", value.get_name(), "--work"]).arg(place.folder()).args(size);
     let output = program.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err(format!("the step {} failed: {}", value.get_name(), output.status).into());

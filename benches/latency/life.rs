@@ -6,6 +6,7 @@ use crate::support::table::grouped;
 use crate::support::{Outcome, client, data, wanted};
 use jiff::tz::TimeZone;
 use ssb::base::Cancel;
+use ssb::crypto::KdfParams;
 use ssb::ops::check::{self, ReadData};
 use ssb::ops::forget::{self, Rules, Which};
 use ssb::ops::retention::{Count, GroupBy, Keep};
@@ -16,6 +17,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The derivation of keys is no request, and costs the same everywhere.
+const CHEAP: KdfParams = KdfParams { memory_kib: 64, passes: 1, lanes: 1 };
 
 /// What is backed up; made once and used for every delay.
 pub struct Sources {
@@ -146,7 +150,7 @@ pub fn live(sources: &Sources, folder: &Path, delay: Duration) -> Outcome<Vec<Co
 
 fn with_contents(sources: &Sources, mut lab: Lab) -> Outcome<Vec<Cost>> {
     let cache = lab.cache(Memory::Warm)?;
-    lab.measure("init", |store| client::create(store, &cache).map(drop))?;
+    lab.measure("init", |store| client::create(store, &cache, CHEAP).map(drop))?;
     let large = sources.large();
     let cold = format!("backup of a file of {} MiB, cold", grouped(sources.mib));
     lab.command(cold, (Memory::Warm, Ahead::Nothing), |repo| client::backup(repo, &large))?;
@@ -167,7 +171,7 @@ fn with_contents(sources: &Sources, mut lab: Lab) -> Outcome<Vec<Cost>> {
 fn with_snapshots(sources: &Sources, mut lab: Lab) -> Outcome<Vec<Cost>> {
     let count = u64::from(sources.snapshots);
     let (tiny, file) = (sources.tiny(), sources.tiny().join("file"));
-    let repo = client::create(lab.store_at_once()?, &lab.cache(Memory::Warm)?)?;
+    let repo = client::create(lab.store_at_once()?, &lab.cache(Memory::Warm)?, CHEAP)?;
     for number in 0..count {
         fs::write(&file, number.to_string())?;
         client::backup(&repo, &tiny)?;

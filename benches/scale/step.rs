@@ -9,7 +9,9 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use ssb::base::text::human_bytes;
 use ssb::base::{Cancel, ChunkId};
 use ssb::index::{Index, IndexError};
+use ssb::ops::diff::{self, DiffSide};
 use ssb::ops::list;
+use ssb::ops::snapshots::{self, SnapshotFilter};
 use ssb::repo::{Ahead, Repo};
 use ssb::store::DirectoryStore;
 use std::fs;
@@ -33,10 +35,18 @@ pub enum Step {
     Prune,
     Snapshots,
     FirstBackup,
-    SecondBackup,
+    OneMore,
     ListFew,
     ListMany,
+    Diff,
     Restore,
+}
+
+/// The empty files.
+#[derive(Clone, Copy)]
+pub struct Many {
+    pub files: u64,
+    pub directories: u64,
 }
 
 /// What a client remembers of earlier commands.
@@ -83,9 +93,9 @@ impl Place {
         self.source().join("few")
     }
 
-    /// One directory of a great many empty files in it.
-    pub fn many(&self) -> PathBuf {
-        self.source().join("many")
+    /// One of the directories that hold the empty files.
+    pub fn many(&self, number: u64) -> PathBuf {
+        self.source().join("many").join(format!("{number:06}"))
     }
 
     fn open(&self, memory: Memory) -> Outcome<Arc<Repo>> {
@@ -97,9 +107,9 @@ impl Place {
     }
 }
 
-/// Takes the step; gives rows of what, how much, and the peak of memory. `chunks` is what the index was filled with, `files`
-/// what lies in the directory of many files.
-pub fn take(step: Step, place: &Place, chunks: u64, files: u64) -> Outcome<Vec<Vec<String>>> {
+/// Takes the step; gives rows of what, how much, and the peak of memory. `chunks` is what the index was filled with, `many`
+/// says what there is to list.
+pub fn take(step: Step, place: &Place, chunks: u64, many: Many) -> Outcome<Vec<Vec<String>>> {
     match step {
         Step::Sync => sync(place),
         Step::LookUps => look_ups(place, chunks),
@@ -110,13 +120,17 @@ pub fn take(step: Step, place: &Place, chunks: u64, files: u64) -> Outcome<Vec<V
         }),
         Step::Snapshots => timed("snapshots", place, Memory::Warm, |_, repo| client::snapshots(repo).map(drop)),
         Step::FirstBackup => timed("first backup", place, Memory::Warm, back_up),
-        Step::SecondBackup => timed("second backup, unchanged", place, Memory::Warm, back_up),
+        Step::OneMore => {
+            fs::File::create(place.many(many.directories / 2).join("file-one-more"))?;
+            timed("backup of one file more", place, Memory::Warm, back_up)
+        }
         Step::ListFew => timed("ls of the small directory", place, Memory::Warm, |place, repo| {
             ls(place, repo, data::small_file(&place.few(), 0).parent(), FEW)
         }),
-        Step::ListMany => timed("ls of the large directory", place, Memory::Warm, |place, repo| {
-            ls(place, repo, Some(&place.many()), files)
+        Step::ListMany => timed("ls of all empty files", place, Memory::Warm, |place, repo| {
+            ls(place, repo, place.many(0).parent(), many.files + 1 + many.directories)
         }),
+        Step::Diff => timed("diff of the two snapshots", place, Memory::Warm, diff),
         Step::Restore => timed("restore of one file, empty cache", place, Memory::Empty, restore),
     }
 }
@@ -215,9 +229,18 @@ fn ls(place: &Place, repo: &Arc<Repo>, directory: Option<&Path>, expected: u64) 
     let snapshot = client::latest(repo, &place.source())?;
     let mut entries = 0;
     let path = Some(directory.as_os_str().as_bytes());
-    let issues = list::run(repo, &snapshot, path, false, &Cancel::new(), &mut |_| entries += 1)?;
+    let issues = list::run(repo, &snapshot, path, true, &Cancel::new(), &mut |_| entries += 1)?;
     client::none_of(&issues)?;
     wanted("entries", entries, expected)
+}
+
+fn diff(_: &Place, repo: &Arc<Repo>) -> Outcome<()> {
+    let (snapshots, _) = snapshots::list(repo, &SnapshotFilter::default())?;
+    let [before, after] = snapshots.as_slice() else { return Err("there must be two snapshots".into()) };
+    let side = |snapshot| DiffSide { snapshot, path: None };
+    let outcome = diff::run(repo, side(before), side(after), &Cancel::new(), &mut |_| {})?;
+    client::none_of(&outcome.issues)?;
+    wanted("files added", outcome.added.total(), 1)
 }
 
 fn restore(place: &Place, repo: &Arc<Repo>) -> Outcome<()> {

@@ -1,5 +1,5 @@
-//! Each command as the call of the library that the command line makes, with its defaults, on a repository whose key costs
-//! next to nothing to derive. What does not end well is an error: a figure for work that was not done is none.
+//! Each command as the call of the library that the command line makes, with its defaults. What does not end well is an
+//! error: a figure for work that was not done is none.
 
 use crate::support::Outcome;
 use ssb::base::{Cancel, Issue, Silent, SystemClock, SystemEntropy};
@@ -33,9 +33,8 @@ fn edges(cache: &Path) -> Edges {
     }
 }
 
-/// `ssb init`
-pub fn create(store: Arc<dyn ObjectStore>, cache: &Path) -> Outcome<Arc<Repo>> {
-    let kdf = KdfParams { memory_kib: 64, passes: 1, lanes: 1 };
+/// `ssb init`; `kdf` is what every opening will cost.
+pub fn create(store: Arc<dyn ObjectStore>, cache: &Path, kdf: KdfParams) -> Outcome<Arc<Repo>> {
     Ok(Arc::new(Repo::create(store, &passphrase(), kdf, ChunkerParams::default(), edges(cache))?))
 }
 
