@@ -57,7 +57,7 @@ fn seal(bencher: Bencher) {
     bencher.counter(BytesCount::new(SEALED_BYTES)).bench_local(|| {
         buffer.truncate(SEALED_BYTES);
         ordinal += 1;
-        sealer.seal(ordinal, b"", &mut buffer, 0).unwrap();
+        sealer.seal(ordinal, &[0; 64], &mut buffer, 0).unwrap();
     });
 }
 
@@ -65,7 +65,7 @@ fn seal(bencher: Bencher) {
 fn open(bencher: Bencher) {
     let sealer = Sealer::new(&secret_key());
     let mut sealed = NOISE[..SEALED_BYTES].to_vec();
-    sealer.seal(0, b"", &mut sealed, 0).unwrap();
-    let open = |sealed: &mut Vec<u8>| sealer.open(0, b"", sealed).map(|plain| plain.len()).unwrap();
+    sealer.seal(0, &[0; 64], &mut sealed, 0).unwrap();
+    let open = |sealed: &mut Vec<u8>| sealer.open(0, &[0; 64], sealed).map(|plain| plain.len()).unwrap();
     bencher.counter(BytesCount::new(SEALED_BYTES)).with_inputs(|| sealed.clone()).bench_refs(open);
 }

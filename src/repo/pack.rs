@@ -11,6 +11,8 @@ use bytes::Bytes;
 /// The ordinal that no chunk has and the footer is sealed with.
 const FOOTER_ORDINAL: u64 = u64::MAX;
 const TRAILER_BYTES: usize = 4;
+/// Whole strides of the vectorized Poly1305, which otherwise takes the text that follows block by block, at half the speed.
+const AAD_BYTES: usize = 64;
 
 /// What kind of chunk, and so what kind of pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,9 +42,10 @@ impl ChunkKind {
 }
 
 /// A chunk is bound to its kind and id, so that one that was moved or relabelled does not open.
-fn chunk_aad(kind: ChunkKind, id: &ChunkId) -> [u8; 33] {
-    let mut aad = [kind.object_kind() as u8; 33];
-    aad[1..].copy_from_slice(id.as_bytes());
+fn chunk_aad(kind: ChunkKind, id: &ChunkId) -> [u8; AAD_BYTES] {
+    let mut aad = [0; AAD_BYTES];
+    aad[0] = kind.object_kind() as u8;
+    aad[1..33].copy_from_slice(id.as_bytes());
     aad
 }
 
