@@ -130,9 +130,10 @@ impl Repo {
     /// Takes in what has come and gone since `view` was synced.
     pub fn refresh(&self, view: &View, cancel: &Cancel) -> Result<()> {
         view.damaged.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        // (w2) Lists first: one that is removed while the segments are read has still been seen.
-        self.sync_lists(view, cancel)?;
-        self.sync_segments(view, cancel)?;
+        // (w2) In any order: a list is removed long after its packs are gone from the segments, so none is missed that names a
+        // pack which the segments still list.
+        let (lists, segments) = parallel::both(|| self.sync_lists(view, cancel), || self.sync_segments(view, cancel));
+        lists.and(segments)?;
         view.number_condemned()?;
         for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let next = "the run goes on without it; run 'ssb check'";
