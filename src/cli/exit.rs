@@ -54,7 +54,7 @@ fn ops_code(error: &OpsError) -> u8 {
         | OpsError::NoSuchPath { .. }
         | OpsError::Usage(_) => code::USAGE,
         OpsError::Unsafe(_) => code::DAMAGE,
-        OpsError::Io { .. } => code::FAILED,
+        OpsError::Io { .. } | OpsError::StaleStore { .. } => code::FAILED,
     }
 }
 

@@ -22,6 +22,12 @@ pub enum OpsError {
     /// A request that makes no sense; the sentence says what to do.
     #[error("{0}")]
     Usage(String),
+    /// What safety without locks rests on does not hold.
+    #[error(
+        "{store} {what}; ssb needs a store that shows every change at once, so nothing was created: use another one, or one \
+         without a cache in front of it"
+    )]
+    StaleStore { store: String, what: &'static str },
     /// Pruning would not be safe; nothing was deleted.
     #[error("nothing was deleted: {0}")]
     Unsafe(String),

@@ -7,6 +7,7 @@ pub mod diff;
 mod error;
 pub mod forget;
 pub mod list;
+pub mod probe;
 pub mod prune;
 pub mod restore;
 pub mod retention;

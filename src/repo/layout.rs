@@ -11,6 +11,8 @@ pub const SESSIONS: &str = "sessions/";
 pub const CONDEMNED: &str = "gc/condemned/";
 /// Rewritten to learn the store's time.
 pub const CLOCK: &str = "gc/clock";
+/// Written and removed to try a store out.
+pub const PROBES: &str = "gc/probe/";
 
 pub fn slot(name: &str) -> String {
     format!("{KEYS}{name}")
@@ -35,6 +37,10 @@ pub fn session_open(id: &SessionId) -> String {
 
 pub fn session_beat(id: &SessionId) -> String {
     format!("{SESSIONS}{id}/beat")
+}
+
+pub fn probe(name: &str) -> String {
+    format!("{PROBES}{name}")
 }
 
 pub fn condemned(hash: &str) -> String {

@@ -50,10 +50,7 @@ impl Repo {
         chunker: ChunkerParams,
         edges: Edges,
     ) -> Result<Self> {
-        let exists = || RepoError::AlreadyExists { place: store.describe() };
-        if store.head(layout::CONFIG)?.is_some() || !list_all(&*store, layout::KEYS)?.is_empty() {
-            return Err(exists());
-        }
+        Self::refuse_existing(&*store)?;
         let keys = MasterKeys::new(SecretKey::from_bytes(random(&*edges.entropy)));
         let id = RepoId::from_bytes(random(&*edges.entropy));
         let created = edges.clock.now();
@@ -68,10 +65,19 @@ impl Repo {
         // One that is there already may still be this one: a write whose answer was lost is tried again.
         if !store.put_new(layout::CONFIG, text.clone().into())? && store.get(layout::CONFIG)? != text {
             store.delete(&slot_key)?;
-            return Err(exists());
+            return Err(RepoError::AlreadyExists { place: store.describe() });
         }
         SlotCache::for_store(&*store, edges.cache_root.as_deref()).put(&slot_key, &slot);
         Ok(Self::assemble(store, keys, config, edges))
+    }
+
+    /// # Errors
+    /// [`RepoError::AlreadyExists`] if the store holds a repository, or what is left of one.
+    pub fn refuse_existing(store: &dyn ObjectStore) -> Result<()> {
+        if store.head(layout::CONFIG)?.is_some() || !list_all(store, layout::KEYS)?.is_empty() {
+            return Err(RepoError::AlreadyExists { place: store.describe() });
+        }
+        Ok(())
     }
 
     pub(super) fn assemble(store: Arc<dyn ObjectStore>, keys: MasterKeys, config: RepoConfig, edges: Edges) -> Self {
