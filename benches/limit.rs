@@ -1,5 +1,6 @@
 //! The floor: a backup and a restore of one corpus with nothing but the kernels, on all cores. Walk, read, cut, name,
-//! look up, compress, seal, write packs; then the same with everything known; then back. There is no index on disk, no
+//! look up, compress, seal, write packs; then the same with everything known; then back; then all packs read and
+//! compared, and written anew. There is no index on disk, no
 //! tree, no listing, no metadata, no key derivation and no sync: whatever ssb takes beyond this is what those cost it.
 //! It measures and checks little: what comes back is authentic, but nobody compares it with the corpus.
 //!
@@ -53,11 +54,16 @@ fn main() -> Result<()> {
         return Err("the corpus was changed while it was read".into());
     }
     let ((), restore) = timed(|| repository.restore(&corpus, &contents))?;
-    let (files, packs) = (corpus.files, repository.packs.load(Relaxed));
+    let packs = repository.packs();
+    let ((), check) = timed(|| repository.check(&packs))?;
+    let ((), rewrite) = timed(|| repository.rewrite(&packs))?;
+    let (files, packs) = (corpus.files, packs.len());
     let size = repository.stored_bytes.load(Relaxed) as f64 / 1e6;
     let (cold, reread) = (walk + cold, walk + reread);
     print!("files {files} packs {packs} size {size:.1} MB | ");
-    println!("walk {walk:.2} cold {cold:.2} reread {reread:.2} restore {restore:.2} s");
+    println!(
+        "walk {walk:.2} cold {cold:.2} reread {reread:.2} restore {restore:.2} check {check:.2} prune {rewrite:.2} s"
+    );
     Ok(())
 }
 
@@ -95,6 +101,32 @@ impl Place {
     fn ordinal(&self) -> u64 {
         (self.pack as u64) << 32 | self.offset
     }
+
+    /// Its sealed bytes in those of the pack.
+    fn of<'b>(&self, pack: &'b mut [u8]) -> &'b mut [u8] {
+        &mut pack[self.offset as usize..][..self.sealed_len]
+    }
+}
+
+/// What a chunk is bound to, as long as ssb makes it.
+fn aad(id: &ChunkId) -> [u8; 64] {
+    let mut aad = [0; 64];
+    aad[..32].copy_from_slice(id.as_bytes());
+    aad
+}
+
+fn unpack<'b>(
+    decompressor: &mut Decompressor<'_>,
+    buffer: &'b mut Vec<u8>,
+    place: &Place,
+    packed: &'b [u8],
+) -> Result<&'b [u8]> {
+    if !place.compressed {
+        return Ok(packed);
+    }
+    let unpacked = room(buffer, place.plain_len);
+    let length = decompressor.decompress_to_buffer(packed, unpacked)?;
+    Ok(&unpacked[..length])
 }
 
 /// The packs in the folder, and in memory what is in them.
@@ -154,17 +186,22 @@ impl Repository {
     }
 
     /// Lends out a worker; there come to be as many as there are threads.
-    fn with_worker<T>(&self, window: &Window, work: impl FnOnce(&mut Worker) -> Result<T>) -> Result<T> {
+    fn with_worker<T>(&self, work: impl FnOnce(&mut Worker) -> Result<T>) -> Result<T> {
         let idle = lock(&self.idle).pop();
         let mut worker = idle.map_or_else(Worker::new, Ok)?;
-        let done = work(&mut worker).map_err(|error| format!("{}: {error}", window.path.display()))?;
+        let done = work(&mut worker)?;
         lock(&self.idle).push(worker);
         Ok(done)
     }
 
+    /// The same, for a part of the corpus that errors are to name.
+    fn with_worker_on<T>(&self, window: &Window, work: impl FnOnce(&mut Worker) -> Result<T>) -> Result<T> {
+        self.with_worker(work).map_err(|error| format!("{}: {error}", window.path.display()).into())
+    }
+
     /// Stores what is not known yet; gives the chunks of each window.
     fn store(&self, corpus: &Corpus) -> Result<Vec<Vec<ChunkId>>> {
-        let store = |window| self.with_worker(window, |worker| self.store_window(worker, &corpus.root, window));
+        let store = |window| self.with_worker_on(window, |worker| self.store_window(worker, &corpus.root, window));
         let contents = corpus.windows.par_iter().map(store).collect::<Result<_>>()?;
         lock(&self.idle).par_iter_mut().try_for_each(|worker| self.write_pack(worker))?;
         Ok(contents)
@@ -200,7 +237,7 @@ impl Repository {
         worker.pack.extend_from_slice(shrunk.map_or(chunk, |length| &packed[..length]));
         let (pack, plain_len, compressed) = (worker.pack_number, chunk.len(), shrunk.is_some());
         let mut place = Place { pack, offset: offset as u64, sealed_len: 0, plain_len, compressed };
-        self.sealer.seal(place.ordinal(), id.as_bytes(), &mut worker.pack, offset)?;
+        self.sealer.seal(place.ordinal(), &aad(&id), &mut worker.pack, offset)?;
         place.sealed_len = worker.pack.len() - offset;
         self.shard(&id).insert(id, Some(place));
         if worker.pack.len() < PACK_BYTES { Ok(()) } else { self.write_pack(worker) }
@@ -215,6 +252,53 @@ impl Repository {
         Ok(())
     }
 
+    /// What each pack holds, in its order.
+    fn packs(&self) -> Vec<Vec<(ChunkId, Place)>> {
+        let mut packs = vec![Vec::new(); self.packs.load(Relaxed)];
+        for shard in &self.known {
+            for (id, place) in lock(shard).iter().filter_map(|(id, place)| Some((*id, (*place)?))) {
+                packs[place.pack].push((id, place));
+            }
+        }
+        packs.iter_mut().for_each(|chunks| chunks.sort_unstable_by_key(|(_, place)| place.offset));
+        packs
+    }
+
+    /// Reads all packs, and compares every chunk with its id.
+    fn check(&self, packs: &[Vec<(ChunkId, Place)>]) -> Result<()> {
+        packs.par_iter().enumerate().try_for_each(|(number, chunks)| {
+            let mut bytes = fs::read(self.pack_path(number))?;
+            self.with_worker(|worker| {
+                chunks.iter().try_for_each(|(id, place)| {
+                    let packed = self.sealer.open(place.ordinal(), &aad(id), place.of(&mut bytes))?;
+                    let plain = unpack(&mut worker.decompressor, &mut worker.plain, place, packed)?;
+                    if self.keys.chunk_id(plain) == *id { Ok(()) } else { Err("a chunk is another one".into()) }
+                })
+            })
+        })
+    }
+
+    /// Copies all packs under another key, as they are rewritten when some of their chunks are needed no more.
+    fn rewrite(&self, packs: &[Vec<(ChunkId, Place)>]) -> Result<()> {
+        let folder = self.folder.join("rewritten");
+        fs::create_dir(&folder)?;
+        let sealer = Sealer::new(&SecretKey::from_bytes(random(&SystemEntropy)));
+        packs.par_iter().enumerate().try_for_each(|(number, chunks)| {
+            let mut bytes = fs::read(self.pack_path(number))?;
+            self.with_worker(|worker| {
+                for (id, place) in chunks {
+                    let packed = self.sealer.open(place.ordinal(), &aad(id), place.of(&mut bytes))?;
+                    let offset = worker.pack.len();
+                    worker.pack.extend_from_slice(packed);
+                    sealer.seal(place.ordinal(), &aad(id), &mut worker.pack, offset)?;
+                }
+                fs::write(folder.join(number.to_string()), &worker.pack)?;
+                worker.pack.clear();
+                Ok(())
+            })
+        })
+    }
+
     /// Writes the windows with these chunks beside the packs.
     fn restore(&self, corpus: &Corpus, contents: &[Vec<ChunkId>]) -> Result<()> {
         let target = self.folder.join("out");
@@ -222,7 +306,7 @@ impl Repository {
         let paths = (0..self.packs.load(Relaxed)).map(|number| self.pack_path(number));
         let packs: Vec<File> = paths.map(File::open).collect::<std::io::Result<_>>()?;
         corpus.windows.par_iter().zip(contents).try_for_each(|(window, ids)| {
-            self.with_worker(window, |worker| self.restore_window(worker, &packs, &target, window, ids))
+            self.with_worker_on(window, |worker| self.restore_window(worker, &packs, &target, window, ids))
         })
     }
 
@@ -243,12 +327,8 @@ impl Repository {
             let place = self.shard(id).get(id).copied().flatten().ok_or("a chunk was not stored")?;
             let sealed = room(&mut worker.packed, place.sealed_len);
             packs[place.pack].read_exact_at(sealed, place.offset)?;
-            let mut plain = &*self.sealer.open(place.ordinal(), id.as_bytes(), sealed)?;
-            if place.compressed {
-                let unpacked = room(&mut worker.plain, place.plain_len);
-                let length = worker.decompressor.decompress_to_buffer(plain, unpacked)?;
-                plain = &unpacked[..length];
-            }
+            let packed = self.sealer.open(place.ordinal(), &aad(id), sealed)?;
+            let plain = unpack(&mut worker.decompressor, &mut worker.plain, &place, packed)?;
             for part in plain.chunks(if window.sparse { HOLE_BYTES } else { place.plain_len }) {
                 if !window.sparse || part.iter().any(|&byte| byte != 0) {
                     file.write_all_at(part, offset)?;

@@ -222,7 +222,8 @@ def limit_round(program, corpus, work):
             seen = {key: float(value) for key, value in re.findall(r"([a-z]+) ([0-9.]+)", file.read())}
     finally:
         shutil.rmtree(home)
-    kinds = {"cold": "cold", "unchanged": "walk", "re-read": "reread", "restore": "restore"}
+    kinds = {"cold": "cold", "unchanged": "walk", "re-read": "reread", "restore": "restore", "check": "check",
+             "prune": "prune"}
     result = {stage: dict(wall=seen[key], failed=whole["failed"]) for stage, key in kinds.items() if key in seen}
     if "cold" in result:
         result["cold"]["repository"] = seen["size"]
