@@ -5,10 +5,11 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use ssb::repo::{Repo, Snapshot};
-use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, list_all};
+use ssb::base::Cancel;
+use ssb::repo::{Repo, Session, Snapshot, View, layout};
+use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation, list_all};
 use support::chance::Chance;
 use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, check, create, open, prune};
 use support::restored::assert_restores;
@@ -133,6 +134,54 @@ fn a_prune_beside_a_prune() {
     beside(clean_up, |_, repo, when| {
         prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
     });
+}
+
+/// What a writer sees when it begins, and what another prune then condemns.
+struct Begun {
+    session: Session,
+    view: View,
+    condemned_since: usize,
+}
+
+/// A prune has looked for sessions and found none. Then a writer begins, and a second prune condemns what the writer
+/// counts on. The second prune meets the writer and defers; the first must not carry out what the second may not.
+#[test]
+fn a_prune_leaves_alone_what_another_condemns_beside_a_writer() {
+    let lab = Lab::new();
+    let other = open(lab.store.clone(), None).unwrap();
+    let passing = backed_up(&other, &lab.top());
+    other.delete_snapshots(&[lab.known[0].0.id]).unwrap();
+    let begun: Arc<Mutex<Option<Begun>>> = Arc::default();
+    let (seen, mut has_condemned) = (begun.clone(), false);
+    let faulty = FaultStore::new(lab.store.clone(), move |call| {
+        has_condemned |= call.operation == Operation::PutNew && call.key.starts_with(layout::CONDEMNED);
+        let mut seen = seen.lock().unwrap();
+        // (p5) begins with the snapshots.
+        if has_condemned && seen.is_none() && call.operation == Operation::List && call.key == layout::SNAPSHOTS {
+            let session = Session::open(&other, "backup").unwrap();
+            let view = other.sync(&Cancel::new()).unwrap();
+            other.delete_snapshots(&[passing.id]).unwrap();
+            assert!(prune(&other).unwrap().deferred.is_some());
+            let now = other.sync(&Cancel::new()).unwrap().condemned_ids();
+            let condemned_since = now.difference(&view.condemned_ids()).count();
+            *seen = Some(Begun { session, view, condemned_since });
+        }
+        Fault::None
+    });
+    assert_eq!(prune(&open(Arc::new(faulty), None).unwrap()).unwrap().deferred, None);
+
+    let Begun { session, view, condemned_since } = begun.lock().unwrap().take().unwrap();
+    assert!(condemned_since > 0, "the second prune condemned nothing");
+    let mut trusted = Vec::new();
+    view.index.each_pack(&mut |pack| trusted.extend((!view.is_condemned(pack.number)).then_some(pack.id))).unwrap();
+    for pack in trusted {
+        assert!(lab.store.head(&layout::pack(&pack)).unwrap().is_some(), "{pack} is gone, which the writer counts on");
+    }
+    session.close().unwrap();
+    let repo = open(lab.store.clone(), None).unwrap();
+    assert_eq!(prune(&repo).unwrap().deferred, None);
+    assert_no_garbage(&repo, "after all");
+    assert_sound(&repo, "after all");
 }
 
 #[test]

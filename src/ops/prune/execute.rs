@@ -57,13 +57,13 @@ pub(super) fn execute(
         return Ok(summary);
     }
     // (p5)
-    if let Some(reason) = rescue(repo, &view, snapshots, lists, cancel)? {
+    if let Some(reason) = rescue(repo, &view, snapshots, lists.clone(), cancel)? {
         summary.deferred = Some(reason);
         return Ok(summary);
     }
     // (p6)
     repo.edges.observer.stage(Stage::Deleting);
-    delete(repo, &view, &replace)?;
+    delete(repo, &view, &replace, &lists)?;
     repo.refresh(&view, cancel)?;
     Ok(summary)
 }
@@ -243,31 +243,38 @@ fn present_ids(repo: &Repo) -> Result<HashSet<SnapshotId>> {
     Ok(repo.snapshots()?.snapshots.iter().map(|s| s.id).collect())
 }
 
-/// Deletes the replaced segments, then every condemned pack that is there, then lists that nobody needs any more.
-fn delete(repo: &Repo, view: &View, replace: &[SegmentId]) -> Result<()> {
+/// Deletes the replaced segments, then the packs of the lists `heeded`, then lists that nobody needs any more.
+///
+/// `heeded` are the lists that were there before sessions were looked for, so that no writer counts on their packs. Packs
+/// of lists that came later are left alone: a writer that began in between may count on them, and whoever published the
+/// list meets its session.
+fn delete(repo: &Repo, view: &View, replace: &[SegmentId], heeded: &HashSet<String>) -> Result<()> {
     let segments: Vec<String> = replace.iter().map(layout::segment).collect();
     repo.store.delete_many(&segments)?;
     let condemned = view.condemned_ids();
+    let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let doomed = lists.iter().filter(|list| heeded.contains(&list.key)).flat_map(|list| &list.packs);
+    let doomed: HashSet<PackId> = doomed.copied().collect();
     let mut there = HashSet::new();
     let mut newest = Timestamp::MIN;
     for object in list_all(&*repo.store, layout::PACKS)? {
         newest = newest.max(object.modified);
         there.extend(layout::parse_pack(&object.key).filter(|id| condemned.contains(id)));
     }
-    let doomed: Vec<PackId> = there.iter().copied().collect();
+    let doomed: Vec<PackId> = there.intersection(&doomed).copied().collect();
     for packs in doomed.chunks(DELETED_AT_ONCE) {
         repo.store.delete_many(&packs.iter().map(layout::pack).collect::<Vec<_>>())?;
     }
-    let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
+    let gone: HashSet<PackId> = doomed.into_iter().collect();
     // The store's clock shows in what it wrote last.
     let now = lists.iter().map(|list| list.written).max().unwrap_or(newest).max(newest);
     let mut old = Vec::new();
     for list in lists.iter().filter(|list| now.duration_since(list.written) > LIST_FRESH) {
-        if list.packs.iter().any(|pack| there.contains(pack)) {
+        if list.packs.iter().any(|pack| gone.contains(pack)) {
             // Its time counts from when its packs are gone, which is now: the same bytes, written again.
             let bytes = repo.store.get(&list.key)?;
             repo.store.put(&list.key, bytes)?;
-        } else if now.duration_since(list.written) > LIST_AGE {
+        } else if now.duration_since(list.written) > LIST_AGE && !list.packs.iter().any(|pack| there.contains(pack)) {
             old.push(list.key.clone());
         }
     }
