@@ -65,7 +65,7 @@ fn look_up<I: Fresh>(bencher: Bencher, first: u64) {
         let (name, packs) = segment(first..CHUNKS.min(first + SEGMENT_CHUNKS));
         index.absorb(name, &packs).unwrap();
     }
-    index.flush().unwrap();
+    index.begin_flush().unwrap();
     let ids: Vec<ChunkId> = (first..first + ASKED).map(|number| ChunkId::from_bytes(id(number))).collect();
     let mut asked = ids.chunks(ASKED_AT_ONCE).cycle();
     let found = |ids: &[ChunkId]| ids.iter().filter(|id| !index.locate(id).unwrap().is_empty()).count();

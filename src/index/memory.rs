@@ -125,7 +125,7 @@ impl Index for MemoryIndex {
         self.read().end
     }
 
-    fn flush(&self) -> Result<()> {
+    fn begin_flush(&self) -> Result<()> {
         Ok(())
     }
 }

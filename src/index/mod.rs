@@ -132,8 +132,9 @@ pub trait Index: Send + Sync {
     /// One more than the highest chunk number in use.
     fn chunk_numbers_end(&self) -> u64;
 
-    /// Makes what was absorbed survive the process.
-    fn flush(&self) -> Result<()>;
+    /// Begins to make what was absorbed outlive the process, beside whatever is done next. Closing the index waits for it;
+    /// what a crash loses is absorbed again.
+    fn begin_flush(&self) -> Result<()>;
 }
 
 /// Segments on their way into an index; dropping it without [`Load::finish`] may leave them out.

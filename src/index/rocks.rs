@@ -13,8 +13,8 @@ use crate::base::{ChunkId, PackId, SegmentId, SnapshotId};
 use load::BulkLoad;
 use roaring::RoaringTreemap;
 use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, Options, ReadOptions,
-    SstFileWriter, WriteBatch, WriteOptions,
+    ColumnFamily, DB, DBPinnableSlice, Direction, FlushOptions, IngestExternalFileOptions, IteratorMode, Options,
+    ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ use tables::{CHUNKS, END, NUMBERS, PACKS, SEGMENTS, Tables, WHOLE, error_at};
 const FOLDERS: usize = 16;
 /// Chunks per write batch while absorbing.
 const BATCH_CHUNKS: usize = 4096;
+/// Finding one chunk costs as much as passing by so many.
+const ROWS_PER_LOOK_UP: u64 = 8;
 /// Segments of so many bytes together, some 100,000 chunks, are sorted outside of the database.
 const BULK_BYTES: u64 = 4 << 20;
 
@@ -123,6 +125,13 @@ impl RocksIndex {
         self.db.write_opt(batch, &options).map_err(|e| self.error(e))
     }
 
+    fn flush(&self, wait: bool) -> Result<()> {
+        let handles = tables::ALL.into_iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
+        let mut options = FlushOptions::default();
+        options.set_wait(wait);
+        self.db.flush_cfs_opt(&handles, &options).map_err(|e| self.error(e))
+    }
+
     fn end(&self) -> MutexGuard<'_, u64> {
         lock(&self.end)
     }
@@ -169,6 +178,24 @@ impl RocksIndex {
         self.live.read().unwrap_or_else(PoisonError::into_inner).contains(number)
     }
 
+    /// Reads the index through from the first of `ids`, which ascend, to the last.
+    fn locate_by_scan(&self, ids: &[ChunkId]) -> Result<Vec<Vec<Location>>> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let mut rows = self.db.raw_iterator_cf_opt(self.family(CHUNKS)?, options);
+        rows.seek(ids.first().map_or(&[][..], |id| id.as_bytes()));
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            while rows.key().is_some_and(|key| key < &id.as_bytes()[..]) {
+                rows.next();
+            }
+            let value = rows.item().filter(|(key, _)| key == id.as_bytes()).map(|(_, value)| value);
+            all.push(value.map_or_else(Vec::new, |value| self.live_locations(value)));
+        }
+        rows.status().map_err(|e| self.error(e))?;
+        Ok(all)
+    }
+
     fn live_locations(&self, value: &[u8]) -> Vec<Location> {
         debug_assert_eq!(value.len() % LOCATION_BYTES, 0);
         let mut locations = decode_locations(value);
@@ -196,6 +223,9 @@ impl Index for RocksIndex {
     }
 
     fn locate_all(&self, ids: &[ChunkId]) -> Result<Vec<Vec<Location>>> {
+        if ids.len() as u64 * ROWS_PER_LOOK_UP >= self.chunk_numbers_end() {
+            return self.locate_by_scan(ids);
+        }
         let keys = ids.iter().map(|id| id.as_bytes());
         let values = self.db.batched_multi_get_cf(self.family(CHUNKS)?, keys, true).into_iter();
         let locations = |value: Option<DBPinnableSlice<'_>>| value.map_or_else(Vec::new, |v| self.live_locations(&v));
@@ -328,8 +358,7 @@ impl Index for RocksIndex {
         *self.end()
     }
 
-    fn flush(&self) -> Result<()> {
-        let handles = tables::ALL.into_iter().map(|name| self.family(name)).collect::<Result<Vec<_>>>()?;
-        self.db.flush_cfs_opt(&handles, &rocksdb::FlushOptions::default()).map_err(|e| self.error(e))
+    fn begin_flush(&self) -> Result<()> {
+        self.flush(false)
     }
 }

@@ -119,7 +119,7 @@ proptest! {
                     open.set_whole(&snapshot(now), before.as_ref()).unwrap();
                 }
                 Step::Reopen => {
-                    open.flush().unwrap();
+                    open.begin_flush().unwrap();
                     drop(rocks.take());
                     rocks = Some(RocksIndex::open(dir.path()).unwrap().0);
                 }
@@ -135,7 +135,7 @@ fn a_second_process_gets_a_folder_of_its_own_and_damage_is_swept_away() {
     let (first, _) = RocksIndex::open(dir.path()).unwrap();
     let (second, _) = RocksIndex::open(dir.path()).unwrap();
     first.absorb(SegmentId::from_bytes([1; 32]), &[pack(1, &[1])]).unwrap();
-    first.flush().unwrap();
+    first.begin_flush().unwrap();
     assert!(second.segments().unwrap().is_empty());
     drop((first, second));
     std::fs::write(dir.path().join("index-0/CURRENT"), "nonsense\n").unwrap();

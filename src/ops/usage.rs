@@ -9,15 +9,14 @@ use roaring::RoaringTreemap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Chunks that are looked up at a time.
-const BATCH_CHUNKS: usize = 4096;
+const BATCH_CHUNKS: usize = 16 << 10;
 
 /// Chunks that are remembered as looked up: most of what a snapshot needs was met in the one before, in other leaves.
 const REMEMBERED_CHUNKS: usize = 1 << 18;
 
 /// Is told what the walk meets, in no order.
 pub trait Visitor: Send {
-    /// A chunk of contents, or a tree node or id list, and its places. Told once or more for each leaf that refers to it, but
-    /// what is below a node that was met before is not walked again.
+    /// A chunk of contents, or a tree node or id list, and its places. Told once or more, whatever refers to it.
     fn chunk(&mut self, id: &ChunkId, places: &[Location]) -> Result<()>;
     /// A run of entries whose node cannot be read.
     fn hole(&mut self, snapshot: &SnapshotId, hole: Hole) -> Result<()>;
@@ -30,26 +29,42 @@ pub fn walk<V: Visitor>(chunks: &ChunkReader, snapshots: &[Snapshot], cancel: &C
     chunks.fetch_ahead(cancel)?;
     let seen = Mutex::new(RoaringTreemap::new());
     let visitor = Mutex::new(visitor);
-    let told = Mutex::new(Told::new());
+    let met = Mutex::new(Met::new());
     for snapshot in snapshots {
-        let walk = Walk { chunks, snapshot: snapshot.id, cancel, seen: &seen, told: &told, visitor: &visitor };
+        let walk = Walk { chunks, snapshot: snapshot.id, cancel, seen: &seen, met: &met, visitor: &visitor };
         tree::walk(chunks, snapshot.manifest.tree, &walk)?;
     }
-    Ok(())
+    let met = met.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tell(chunks, &visitor, met.untold)
 }
 
-/// Chunks of which the visitor knows, as far as there is room: a later one takes the place of an earlier one.
-struct Told(Box<[Option<ChunkId>]>);
+/// Looks these up and tells the visitor, of each once.
+fn tell<V: Visitor>(chunks: &ChunkReader, visitor: &Mutex<&mut V>, mut ids: Vec<ChunkId>) -> Result<()> {
+    ids.sort_unstable();
+    ids.dedup();
+    let all = chunks.view.locate_all(&ids)?;
+    let mut visitor = visitor.lock().unwrap_or_else(PoisonError::into_inner);
+    ids.iter().zip(all).try_for_each(|(id, places)| visitor.chunk(id, &places))
+}
 
-impl Told {
+/// The chunks that leaves refer to, on their way to the visitor.
+struct Met {
+    /// The visitor knows of these, or will; as far as there is room: a later one takes the place of an earlier one.
+    known: Box<[Option<ChunkId>]>,
+    untold: Vec<ChunkId>,
+}
+
+impl Met {
     fn new() -> Self {
-        Self(vec![None; REMEMBERED_CHUNKS].into())
+        Self { known: vec![None; REMEMBERED_CHUNKS].into(), untold: Vec::new() }
     }
 
-    fn is_new(&mut self, id: &ChunkId) -> bool {
+    fn add(&mut self, id: &ChunkId) {
         let [a, b, c, ..] = *id.as_bytes();
-        let place = &mut self.0[u32::from_le_bytes([a, b, c, 0]) as usize % REMEMBERED_CHUNKS];
-        place.replace(*id) != Some(*id)
+        let place = &mut self.known[u32::from_le_bytes([a, b, c, 0]) as usize % REMEMBERED_CHUNKS];
+        if place.replace(*id) != Some(*id) {
+            self.untold.push(*id);
+        }
     }
 }
 
@@ -60,7 +75,7 @@ struct Walk<'a, 'v, V> {
     cancel: &'a Cancel,
     /// Chunk numbers of the nodes that were met.
     seen: &'a Mutex<RoaringTreemap>,
-    told: &'a Mutex<Told>,
+    met: &'a Mutex<Met>,
     visitor: &'a Mutex<&'v mut V>,
 }
 
@@ -69,17 +84,17 @@ impl<'v, V: Visitor> Walk<'_, 'v, V> {
         self.visitor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks up what was gathered, each chunk once.
-    fn look_up(&self, ids: &mut Vec<ChunkId>) -> Result<()> {
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            ids.retain(|id| told.is_new(id));
-        }
-        ids.sort_unstable();
-        ids.dedup();
-        let all = self.chunks.view.locate_all(ids)?;
-        let mut visitor = self.visitor();
-        ids.drain(..).zip(all).try_for_each(|(id, places)| visitor.chunk(&id, &places))
+    /// Gathers these, over many leaves: the index finds many chunks in one go for far less than one by one.
+    fn gather(&self, ids: &mut Vec<ChunkId>) -> Result<()> {
+        let full = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            ids.drain(..).for_each(|id| met.add(&id));
+            if met.untold.len() < BATCH_CHUNKS {
+                return Ok(());
+            }
+            std::mem::take(&mut met.untold)
+        };
+        tell(self.chunks, self.visitor, full)
     }
 }
 
@@ -108,7 +123,7 @@ impl<V: Visitor> NodeVisitor<OpsError> for Walk<'_, '_, V> {
                 if met.len() < BATCH_CHUNKS {
                     return Ok(());
                 }
-                self.look_up(&mut met).map_err(|error| error.pass_by(&mut failure))
+                self.gather(&mut met).map_err(|error| error.pass_by(&mut failure))
             });
             met.append(&mut lists);
             match (read, failure) {
@@ -119,7 +134,7 @@ impl<V: Visitor> NodeVisitor<OpsError> for Walk<'_, '_, V> {
                 (other, None) => other?,
             }
         }
-        self.look_up(&mut met)
+        self.gather(&mut met)
     }
 
     fn hole(&self, hole: Hole) -> Result<()> {

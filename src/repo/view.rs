@@ -193,7 +193,7 @@ impl Repo {
                 self.forget_cached_packs(view)?;
             }
             if present != known {
-                view.index.flush()?;
+                view.index.begin_flush()?;
             }
             if !vanished.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 return Ok(());

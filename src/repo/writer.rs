@@ -21,6 +21,7 @@ use crate::base::{ChunkId, Counter, PackId};
 use crate::index::PackListing;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::{SignedDuration, Timestamp};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -179,7 +180,12 @@ impl ChunkWriter {
         let mut pack = match lane.take() {
             Some(pack) => pack,
             None => {
-                let room = if kind == ChunkKind::Data { self.spare.try_recv().unwrap_or_default() } else { Vec::new() };
+                let mut room = match kind {
+                    ChunkKind::Data => self.spare.try_recv().unwrap_or_default(),
+                    ChunkKind::Tree => Vec::new(),
+                };
+                // Room that is never used costs nothing, and a pack that grows is never moved.
+                room.reserve(target_bytes + target_bytes / 4);
                 PackBuilder::new(&shared.repo.keys, &*shared.repo.edges.entropy, kind, room)?
             }
         };
@@ -209,7 +215,7 @@ impl ChunkWriter {
     /// Stores what is in the lanes, waits for the uploads and writes the last segment.
     pub fn finish(mut self) -> Result<Written> {
         let lanes: Vec<_> = self.data.iter().chain([&self.tree]).filter_map(|lane| lock(lane).take()).collect();
-        let queued = lanes.into_iter().try_for_each(|pack| self.enqueue(pack));
+        let queued = lanes.into_par_iter().try_for_each(|pack| self.enqueue(pack));
         self.join();
         queued?;
         let shared = &self.shared;
@@ -306,7 +312,7 @@ impl Shared {
         for chunk in packs.iter().flat_map(|pack| &pack.chunks) {
             lock(self.shard(&chunk.id)).remove(&chunk.id);
         }
-        if all { Ok(self.view.index.flush()?) } else { Ok(()) }
+        if all { Ok(self.view.index.begin_flush()?) } else { Ok(()) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::tables::{CHUNKS, NUMBERS, PACKS};
 use super::{RocksIndex, lock};
 use crate::base::{Cancel, SegmentId, parallel};
 use crate::index::record::{LOCATION_BYTES, encode_location, encode_pack, number_key, number_of_key, pack_of};
-use crate::index::{Index, Load, Location, PackListing, PackNumber, Result};
+use crate::index::{Load, Location, PackListing, PackNumber, Result};
 use roaring::RoaringTreemap;
 use rocksdb::{IteratorMode, SstFileWriter, WriteBatch};
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ impl<'a> BulkLoad<'a> {
     fn take_in(&self, gathered: &mut Gathered<'_>) -> Result<()> {
         let doubles = self.find_doubles(&gathered.numbers)?;
         // What bears a number from here on outlives a crash; so must its being taken.
-        self.index.flush()?;
+        self.index.flush(true)?;
         let are_first = self.index.each(CHUNKS, IteratorMode::Start).next().is_none();
         let how: Write = if are_first { |t, k, v| t.put(k, v) } else { |t, k, v| t.merge(k, v) };
         self.ingest(CHUNKS, &gathered.chunks, how, &|records| {

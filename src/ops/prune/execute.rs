@@ -9,10 +9,13 @@ use crate::repo::pack::{open_packed, read_pack};
 use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout, open_sessions};
 use crate::store::list_all;
 use jiff::{SignedDuration, Timestamp};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Chunks that one thread copies before it looks for the next part.
+const COPIED_AT_ONCE: usize = 256;
 /// Chunks after which a consolidated segment is full, and that are read at a time, about; bounds memory.
 const SEGMENT_CHUNKS: u64 = 64 << 10;
 /// Small segments that are read at a time.
@@ -116,16 +119,27 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
     let mut bytes: Vec<u8> = repo.store.get(&name)?.into();
     let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
     let kind = ChunkKind::of(header.kind).ok_or_else(|| damaged("is no pack"))?;
-    for (ordinal, c) in listed.iter().enumerate() {
-        if !marks.used.contains(pack.number + ordinal as u64) {
-            continue;
-        }
-        let sealed = &mut bytes[c.offset as usize..(c.offset + c.sealed_len) as usize];
-        let packed = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed);
-        let packed = packed.ok_or_else(|| damaged("has a needed chunk that does not open"))?;
-        writer.copy(kind, c.id, c.plain_len, packed, c.compressed)?;
+    // Chunks follow one another without a gap, so several threads can have a part of them each.
+    let mut parts = Vec::new();
+    let mut rest = &mut bytes[header.bytes.len()..];
+    for (n, chunks) in listed.chunks(COPIED_AT_ONCE).enumerate() {
+        let len_bytes = chunks.iter().map(|c| c.sealed_len as usize).sum();
+        let (sealed, later) = rest.split_at_mut(len_bytes);
+        rest = later;
+        parts.push((n * COPIED_AT_ONCE, chunks, sealed));
     }
-    Ok(())
+    parts.into_par_iter().try_for_each(|(first, chunks, mut rest)| {
+        for (ordinal, c) in (first..).zip(chunks) {
+            let (sealed, later) = std::mem::take(&mut rest).split_at_mut(c.sealed_len as usize);
+            rest = later;
+            if marks.used.contains(pack.number + ordinal as u64) {
+                let packed = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed);
+                let packed = packed.ok_or_else(|| damaged("has a needed chunk that does not open"))?;
+                writer.copy(kind, c.id, c.plain_len, packed, c.compressed)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Lists the packs that stay of the replaced segments in new ones.
