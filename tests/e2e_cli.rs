@@ -386,8 +386,20 @@ fn quiet_is_quiet() {
 #[test]
 fn help_shows_by_example() {
     let shell = Shell::new();
-    let commands =
-        ["init", "backup", "snapshots", "ls", "diff", "restore", "check", "forget", "prune", "stats", "version"];
+    let commands = [
+        "init",
+        "backup",
+        "snapshots",
+        "ls",
+        "diff",
+        "restore",
+        "check",
+        "forget",
+        "prune",
+        "sessions",
+        "stats",
+        "version",
+    ];
     let overview = shell.ok(&["--help"]).out;
     for command in commands {
         assert!(overview.contains(&format!("  {command} ")), "{command} is not in the overview");

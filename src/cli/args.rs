@@ -70,6 +70,7 @@ pub enum Command {
     Check(commands::check::CheckArgs),
     Forget(commands::forget::ForgetArgs),
     Prune(commands::prune::PruneArgs),
+    Sessions(commands::sessions::SessionsArgs),
     /// Show how large the repository is and what deduplication saves
     #[command(after_help = "Example:\n  ssb stats --json")]
     Stats,

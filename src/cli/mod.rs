@@ -58,6 +58,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Check(args) => commands::check::run(context, args),
         Command::Forget(args) => commands::forget::run(context, args),
         Command::Prune(args) => commands::prune::run(context, args),
+        Command::Sessions(args) => commands::sessions::run(context, args),
         Command::Stats => commands::stats::run(context),
         Command::Version => commands::version::run(context),
     }

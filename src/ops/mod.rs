@@ -12,6 +12,7 @@ pub mod prune;
 pub mod restore;
 pub mod retention;
 mod select;
+pub mod sessions;
 pub mod snapshots;
 pub mod stats;
 mod usage;

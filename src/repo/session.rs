@@ -8,7 +8,7 @@ use super::open::Repo;
 use crate::base::SessionId;
 use crate::base::edge::random;
 use crate::store::{ObjectStore, list_all};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -113,6 +113,11 @@ impl OpenSession {
         Ok(repo.store.delete_many(&keys)?)
     }
 
+    /// How long it has not been heard of; `now` is by the store's clock too, which may tell whole seconds only.
+    pub fn silence(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.last_sign).max(SignedDuration::ZERO)
+    }
+
     /// Who it is, for a sentence.
     pub fn describe(&self) -> String {
         match &self.info {
@@ -131,7 +136,7 @@ impl Repo {
     }
 }
 
-/// Every session that is open.
+/// Every session that is open, the longest silent first.
 pub fn open_sessions(repo: &Repo) -> Result<Vec<OpenSession>> {
     let mut found: HashMap<SessionId, Timestamp> = HashMap::new();
     let mut beats: HashMap<String, Timestamp> = HashMap::new();

@@ -8,6 +8,7 @@ pub mod init;
 pub mod ls;
 pub mod prune;
 pub mod restore;
+pub mod sessions;
 pub mod snapshots;
 pub mod stats;
 pub mod version;

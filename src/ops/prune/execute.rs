@@ -204,7 +204,7 @@ fn writers_at_work(repo: &Repo, fence_after: SignedDuration) -> Result<Option<St
         return Ok(None);
     }
     let now = repo.store_time()?;
-    for dead in sessions.extract_if(.., |s| now.duration_since(s.last_sign) > fence_after) {
+    for dead in sessions.extract_if(.., |s| s.silence(now) > fence_after) {
         dead.fence(repo)?;
         let who = dead.describe();
         repo.note(&format!("{who} gave no sign of life since {} and was taken for dead", dead.last_sign));
