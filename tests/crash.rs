@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ssb::base::Pacer;
 use ssb::ops::forget::{Which, execute, plan};
 use ssb::repo::{Repo, Snapshot, layout};
-use ssb::store::{ErrorKind, Fault, FaultStore, MemoryStore, ObjectStore, Pacer, RetryPolicy, RetryStore, list_all};
+use ssb::store::{ErrorKind, Fault, FaultStore, MemoryStore, ObjectStore, RetryPolicy, RetryStore, list_all};
 use support::chance::Chance;
 use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, create, open, prune};
 use support::restored::assert_restores;

@@ -1,6 +1,6 @@
 //! A backup heals: what the repository has lost is stored again from the live source, although nothing there has changed.
 
-use ssb::base::{Cancel, Silent, SystemClock, SystemEntropy};
+use ssb::base::{Cancel, Silent, SystemClock, SystemEntropy, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{BackupOptions, Source, run as back_up};
@@ -18,6 +18,7 @@ fn create(store: Arc<dyn ObjectStore>) -> Arc<Repo> {
     let edges = Edges {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        pacer: Arc::new(SystemPacer::new(Cancel::new())),
         host: "host".into(),
         user: "user".into(),
         cache_root: None,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ssb::base::Cancel;
+use ssb::base::{Cancel, SystemPacer};
 use ssb::store::{
     Counters, CountingStore, DirectoryStore, ErrorKind, Fault, FaultStore, LimitStore, Location, MemoryStore,
-    ObjectStore, OpenOptions, RecordStore, RetryPolicy, RetryStore, S3Store, SystemPacer, UploadCheck, list_all, open,
+    ObjectStore, OpenOptions, RecordStore, RetryPolicy, RetryStore, S3Store, UploadCheck, list_all, open,
 };
 use support::conformance::{Promises, STRICT, conformance};
 use support::s3_server::{self, S3Server};

@@ -24,9 +24,6 @@ const MAY_PANIC: [(&str, &str, &str); 1] =
 /// Where the clock, chance and the environment may be read; a folder ends with `/`.
 const EDGES: [&str; 3] = ["src/base/edge.rs", "src/cli/", "src/main.rs"];
 
-/// Where, besides, durations may be measured: waiting is what these are for.
-const STOPWATCHES: [&str; 2] = ["src/store/retry", "src/store/limit"];
-
 /// A source file with all that the rules look at.
 struct File {
     /// From the top of the project, with `/`.
@@ -253,8 +250,7 @@ fn edges(file: &File) -> Vec<String> {
         for (path, what) in READS.iter().filter(|(path, _)| named.contains(path)) {
             // The age of a forgotten file is a matter between a directory and its file system's clock.
             let is_file_age = path.contains(&"SystemTime") && file.path == "src/store/directory/walk.rs";
-            let is_stopwatch = path.contains(&"Instant") && file.is_under(&STOPWATCHES);
-            if !is_file_age && !is_stopwatch {
+            if !is_file_age {
                 let what = format!("{} {what}: take it as an argument, only the edges may", named.text());
                 found.push(file.finding(named.line, what));
             }
@@ -498,7 +494,6 @@ mod rules {
     fn clocks_are_found() {
         passes(edges, "src/base/edge.rs", "fn a() { Timestamp::now(); getrandom::fill(b); }");
         passes(edges, "src/cli/a.rs", "fn a() { std::env::var(b); Instant::now(); }");
-        passes(edges, "src/store/retry.rs", "fn a() { Instant::now(); }");
         passes(edges, "src/ops/a.rs", "fn a() { clock.now(); env!(\"A\"); }\n#[cfg(test)]\nfn b() { Instant::now(); }");
         for code in [
             "jiff::Timestamp::now()",
@@ -511,6 +506,7 @@ mod rules {
         }
         catches(edges, "src/ops/a.rs", "use std::{env::{self, var}, fs};", "env::var");
         catches(edges, "src/store/retry.rs", "fn a() { SystemTime::now(); }", "only the edges may");
+        catches(edges, "src/store/retry.rs", "fn a() { Instant::now(); }", "only the edges may");
     }
 
     #[test]

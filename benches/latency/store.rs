@@ -2,10 +2,10 @@
 
 use crate::support::Outcome;
 use bytes::Bytes;
-use ssb::base::Cancel;
+use ssb::base::{Cancel, SystemPacer};
 use ssb::store::{
     Counters, CountingStore, DirectoryStore, LimitStore, ListPage, ObjectMeta, ObjectStore, OpenOptions, Result,
-    RetryPolicy, RetryStore, SystemPacer, list_all,
+    RetryPolicy, RetryStore, list_all,
 };
 use std::path::Path;
 use std::sync::Arc;

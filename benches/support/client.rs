@@ -2,7 +2,7 @@
 //! error: a figure for work that was not done is none.
 
 use crate::support::Outcome;
-use ssb::base::{Cancel, Issue, Silent, SystemClock, SystemEntropy};
+use ssb::base::{Cancel, Issue, Silent, SystemClock, SystemEntropy, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, Source};
@@ -26,6 +26,7 @@ fn edges(cache: &Path) -> Edges {
     Edges {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        pacer: Arc::new(SystemPacer::new(Cancel::new())),
         host: HOST.to_owned(),
         user: HOST.to_owned(),
         cache_root: Some(cache.to_owned()),

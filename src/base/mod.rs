@@ -1,4 +1,4 @@
-//! What every layer shares: typed ids, the clock and entropy that enter at the edges, events, cancellation, and the
+//! What every layer shares: typed ids, the clock, pacer and entropy that enter at the edges, events, cancellation, and the
 //! reversible text form of byte paths. Uses nothing of the crate and does no I/O but for the two edge implementations.
 
 pub mod cancel;
@@ -9,6 +9,6 @@ pub mod parallel;
 pub mod text;
 
 pub use cancel::Cancel;
-pub use edge::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use edge::{Clock, Entropy, Pacer, SystemClock, SystemEntropy, SystemPacer};
 pub use events::{Counter, Issue, IssueCode, Observer, Silent, Stage};
 pub use ids::{ChunkId, PackId, RepoId, SegmentId, SessionId, SnapshotId};

@@ -4,7 +4,7 @@ use super::args::Global;
 use super::exit::CliError;
 use super::password;
 use super::progress::CliObserver;
-use crate::base::{Cancel, SystemClock, SystemEntropy};
+use crate::base::{Cancel, SystemClock, SystemEntropy, SystemPacer};
 use crate::ops::snapshots::SnapshotFilter;
 use crate::repo::{Ahead, Edges, Repo, RepoError};
 use crate::source::Roots;
@@ -87,6 +87,7 @@ impl Context {
         Edges {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            pacer: Arc::new(SystemPacer::new(self.cancel.clone())),
             host: host(),
             user: user(),
             cache_root: if self.global.no_cache { None } else { self.cache_root() },

@@ -184,7 +184,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Silent, SystemClock, SystemEntropy};
+    use crate::base::{Silent, SystemClock, SystemEntropy, SystemPacer};
     use crate::chunker::ChunkerParams;
     use crate::crypto::KdfParams;
     use crate::store::{MemoryStore, Operation, RecordStore};
@@ -211,6 +211,7 @@ mod tests {
             Edges {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
+                pacer: Arc::new(SystemPacer::new(Cancel::new())),
                 host: "h".to_owned(),
                 user: "u".to_owned(),
                 cache_root: Some(self.cache.path().to_owned()),

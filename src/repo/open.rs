@@ -8,7 +8,7 @@ use super::layout;
 use super::slot::{Slot, SlotMaker};
 use super::slot_cache::SlotCache;
 use crate::base::edge::random;
-use crate::base::{Clock, Entropy, Issue, IssueCode, Observer, RepoId};
+use crate::base::{Clock, Entropy, Issue, IssueCode, Observer, Pacer, RepoId};
 use crate::chunker::{Chunker, ChunkerParams};
 use crate::crypto::{KdfParams, MasterKeys, SecretKey, SecretText};
 use crate::store::{ObjectMeta, ObjectStore, list_all};
@@ -16,11 +16,13 @@ use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What comes in from outside: time, randomness, names, and where local copies may be kept.
+/// What comes in from outside: time, waiting, randomness, names, and where local copies may be kept.
 #[derive(Clone)]
 pub struct Edges {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    /// For waiting for others; ends it when the run is interrupted.
+    pub pacer: Arc<dyn Pacer>,
     pub host: String,
     pub user: String,
     /// The folder that holds one cache per repository; `None` = keep nothing.

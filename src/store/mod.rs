@@ -41,7 +41,7 @@ pub use memory::MemoryStore;
 pub use open::{OpenOptions, Opened, open};
 pub use operation::Operation;
 pub use record::{RecordStore, RecordedCall};
-pub use retry::{Pacer, RetryPolicy, RetryStore, SystemPacer};
+pub use retry::{RetryPolicy, RetryStore};
 pub use s3::{S3Settings, S3Store, ServerEncryption, StaticCredentials, UploadCheck};
 
 use bytes::Bytes;

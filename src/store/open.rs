@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::{
     Counters, CountingStore, DirectoryStore, LimitStore, Location, ObjectStore, Result, RetryPolicy, RetryStore,
-    S3Settings, S3Store, SystemPacer,
+    S3Settings, S3Store,
 };
-use crate::base::Cancel;
+use crate::base::{Cancel, SystemPacer};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{ErrorKind, ListPage, ObjectMeta, ObjectStore, Result, StoreError, list_by_pages};
-use crate::base::{Cancel, SystemEntropy, edge};
+use crate::base::Pacer;
 
 /// How long a call is tried. Times count from the start of the call and include the tries themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,55 +32,6 @@ impl Default for RetryPolicy {
             unreachable_total: Duration::from_secs(10),
             transient_total: Duration::from_secs(300),
         }
-    }
-}
-
-/// Time and chance for the waits; injected, so that tests do not wait.
-pub trait Pacer: Send + Sync {
-    /// A time that only goes forward.
-    fn now(&self) -> Duration;
-
-    /// Waits; `false` if it was told to stop and the call is to be given up.
-    fn sleep(&self, time: Duration) -> bool;
-
-    /// An even draw from 0 to below 1.
-    fn jitter(&self) -> f64;
-}
-
-/// The machine's clock; a raised [`Cancel`] ends a wait.
-pub struct SystemPacer {
-    start: Instant,
-    cancel: Cancel,
-}
-
-impl SystemPacer {
-    pub fn new(cancel: Cancel) -> Self {
-        Self { start: Instant::now(), cancel }
-    }
-}
-
-impl Pacer for SystemPacer {
-    fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    fn sleep(&self, time: Duration) -> bool {
-        // Short enough that whoever interrupts does not notice, long enough to cost nothing.
-        const STEP: Duration = Duration::from_millis(50);
-        let end = Instant::now() + time;
-        while !self.cancel.is_cancelled() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            std::thread::sleep(left.min(STEP));
-        }
-        false
-    }
-
-    fn jitter(&self) -> f64 {
-        let drawn = u32::from_le_bytes(edge::random(&SystemEntropy));
-        f64::from(drawn) / (f64::from(u32::MAX) + 1.0)
     }
 }
 

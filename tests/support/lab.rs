@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ssb::base::{Cancel, Entropy, Silent, SystemClock};
+use ssb::base::{Cancel, Entropy, Silent, SystemClock, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
@@ -30,6 +30,7 @@ fn edges(cache: Option<&Path>) -> Edges {
     Edges {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(&DRAWN),
+        pacer: Arc::new(SystemPacer::new(Cancel::new())),
         host: "lab".to_owned(),
         user: "tester".to_owned(),
         cache_root: cache.map(PathBuf::from),
