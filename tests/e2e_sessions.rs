@@ -5,7 +5,7 @@ mod support;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use ssb::repo::{Repo, Session, layout};
@@ -94,6 +94,25 @@ fn fenced_by_hand() {
     assert_eq!(shown.as_array().unwrap().len(), 1, "named twice, fenced once");
     assert_eq!((&shown[0]["id"], &shown[0]["fenced"]), (&Value::from(other), &Value::Bool(true)));
     assert!(!shell.ok(&["prune"]).out.contains("deferred"));
+}
+
+#[test]
+fn a_prune_that_waits() {
+    let shell = Shell::with_repo();
+    let id = killed(&shell, "backup");
+    for words in [&["prune", "--wait=1s"][..], &["forget", "--keep-last", "1", "--prune", "--wait=1s"]] {
+        let begun = Instant::now();
+        let ended = shell.ok(words);
+        assert!(begun.elapsed() >= Duration::from_secs(1), "it did not wait: {ended:?}");
+        assert!(ended.out.contains("deferred: a writer is at work: backup by tester on lab"), "{ended:?}");
+        assert!(ended.err.contains("note: waiting for backup by tester on lab"), "{ended:?}");
+    }
+    shell.ok(&["sessions", "--fence", &id]);
+    assert!(shell.ok(&["prune", "--wait"]).out.contains("freed"));
+    for words in [&["prune", "--wait=5"][..], &["forget", "--keep-last", "1", "--wait"]] {
+        let ended = shell.run(words);
+        assert!(ended.code == 2 && ended.err.starts_with("error: ") && ended.out.is_empty(), "{ended:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use ssb::base::{Cancel, Issue, Silent, SystemClock, SystemEntropy, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, Source};
-use ssb::ops::prune::{self, PruneOptions};
+use ssb::ops::prune::{self, PruneOptions, Wait};
 use ssb::ops::restore::{self, RestoreOptions};
 use ssb::ops::snapshots::{self, SnapshotFilter};
 use ssb::repo::{Ahead, Edges, Repo, Snapshot};
@@ -91,7 +91,11 @@ pub fn restore(repo: &Arc<Repo>, source: &Path, path: &Path, target: &Path) -> O
 /// `ssb prune`; gives the number of packs that nothing needs.
 pub fn prune(repo: &Arc<Repo>, dry_run: bool) -> Outcome<u64> {
     let fence_after = jiff::SignedDuration::from_hours(6);
-    let summary = prune::run(repo, PruneOptions { max_unused_percent: 5.0, fence_after, dry_run }, &Cancel::new())?;
+    let summary = prune::run(
+        repo,
+        PruneOptions { max_unused_percent: 5.0, fence_after, wait: Wait::No, dry_run },
+        &Cancel::new(),
+    )?;
     match summary.deferred {
         Some(why) => Err(why.into()),
         None => Ok(summary.packs_unused),

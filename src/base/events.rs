@@ -13,6 +13,7 @@ pub enum Stage {
     ReadingData,
     Marking,
     Repacking,
+    Waiting,
     Deleting,
 }
 
@@ -26,6 +27,7 @@ impl Stage {
             Stage::ReadingData => "reading data",
             Stage::Marking => "finding what is in use",
             Stage::Repacking => "repacking",
+            Stage::Waiting => "waiting for writers",
             Stage::Deleting => "deleting",
         }
     }

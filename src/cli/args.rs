@@ -2,7 +2,9 @@
 
 use super::commands;
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -91,4 +93,25 @@ pub struct FilterArgs {
     /// Only snapshots with this source path; repeated, all are wanted
     #[arg(long, value_name = "PATH")]
     pub path: Vec<PathBuf>,
+}
+
+/// `90s`, `30m`, `2h` or `1h 30m`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| format!("'{text}' is no duration; give one such as 90s, 30m or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h 30m", 5400), ("0s", 0)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "5", "-5s", "5 parsecs", "s", "1 month"] {
+            assert!(parse_duration(bad).unwrap_err().contains("30m"), "{bad}");
+        }
+    }
 }

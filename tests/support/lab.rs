@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use ssb::base::{Cancel, Entropy, Silent, SystemClock, SystemPacer};
+use ssb::base::{Cancel, Entropy, Observer, Pacer, Silent, SystemClock, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
 use ssb::ops::check::{self, CheckOutcome, ReadData};
-use ssb::ops::prune::{self, PruneOptions, PruneSummary};
+use ssb::ops::prune::{self, PruneOptions, PruneSummary, Wait};
 use ssb::repo::{Ahead, Edges, Repo, RepoError, Snapshot};
 use ssb::source::WalkOptions;
 use ssb::store::ObjectStore;
@@ -84,19 +85,30 @@ pub fn backed_up(repo: &Arc<Repo>, source: &Path) -> Snapshot {
     outcome.snapshot.unwrap()
 }
 
+/// A client that waits and reports as the test wants it.
+pub fn open_with(store: Arc<dyn ObjectStore>, pacer: Arc<dyn Pacer>, observer: Arc<dyn Observer>) -> Arc<Repo> {
+    let edges = Edges { pacer, observer, ..edges(None) };
+    Arc::new(Repo::find(store, None, Ahead::Nothing).unwrap().unlock(&passphrase(), edges).unwrap())
+}
+
 /// Frees all that can be freed.
 pub fn prune(repo: &Arc<Repo>) -> ssb::ops::Result<PruneSummary> {
-    run_prune(repo, false)
+    run_prune(repo, Wait::No, false)
+}
+
+/// The same; waits for writers.
+pub fn prune_waiting(repo: &Arc<Repo>, at_most: Option<Duration>) -> ssb::ops::Result<PruneSummary> {
+    run_prune(repo, Wait::ForWriters { at_most }, false)
 }
 
 /// Says what a prune would do.
 pub fn plan_prune(repo: &Arc<Repo>) -> ssb::ops::Result<PruneSummary> {
-    run_prune(repo, true)
+    run_prune(repo, Wait::No, true)
 }
 
-fn run_prune(repo: &Arc<Repo>, dry_run: bool) -> ssb::ops::Result<PruneSummary> {
+fn run_prune(repo: &Arc<Repo>, wait: Wait, dry_run: bool) -> ssb::ops::Result<PruneSummary> {
     let fence_after = jiff::SignedDuration::from_hours(1);
-    prune::run(repo, PruneOptions { max_unused_percent: 0.0, fence_after, dry_run }, &Cancel::new())
+    prune::run(repo, PruneOptions { max_unused_percent: 0.0, fence_after, wait, dry_run }, &Cancel::new())
 }
 
 /// Reads and checks everything.

@@ -2,7 +2,7 @@
 
 use super::prune::{FENCE_AFTER_HOURS, PruneArgs, prune_and_show};
 use super::snapshots::local_time;
-use crate::cli::args::FilterArgs;
+use crate::cli::args::{FilterArgs, parse_duration};
 use crate::cli::context::{Context, tags};
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
@@ -13,6 +13,7 @@ use crate::repo::Ahead;
 use clap::Args;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use std::time::Duration;
 
 /// Remove snapshots by retention rules, or by id
 #[derive(Args)]
@@ -48,6 +49,9 @@ struct PruneOptionsArgs {
     /// With --prune: how much may stay unused in part-used packs, in percent of what is used
     #[arg(long, value_name = "PERCENT", default_value = "5%", requires = "prune", value_parser = super::prune::parse_percent)]
     max_unused: f64,
+    /// With --prune: wait for the writers that are at work, for so long at most (90s, 30m, 2h) or without a limit
+    #[arg(long, value_name = "DURATION", require_equals = true, requires = "prune", value_parser = parse_duration)]
+    wait: Option<Option<Duration>>,
 }
 
 #[derive(Args)]
@@ -140,8 +144,8 @@ pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     }
     let mut summary = None;
     if args.prune && !args.dry_run {
-        let prune_args =
-            PruneArgs { dry_run: false, max_unused: args.prune_args.max_unused, fence_after: FENCE_AFTER_HOURS };
+        let PruneOptionsArgs { max_unused, wait } = args.prune_args;
+        let prune_args = PruneArgs { dry_run: false, max_unused, fence_after: FENCE_AFTER_HOURS, wait };
         summary = Some(prune_and_show(context, &repo, prune_args)?);
     }
     context.observer.finish();

@@ -1,20 +1,22 @@
 //! `ssb prune`
 
+use crate::cli::args::parse_duration;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
-use crate::ops::prune::{PruneOptions, PruneSummary, run as prune};
+use crate::ops::prune::{PruneOptions, PruneSummary, Wait, run as prune};
 use crate::repo::{Ahead, Repo};
 use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Free the space that no snapshot needs
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n\nSafe beside running backups: while one \
-                        is at work nothing is deleted,\nand a later prune does it."
+    after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n  ssb prune --wait=2h\n\nSafe beside running \
+                        backups: while one is at work nothing is deleted,\nand a later prune does it, or with --wait this one."
 )]
 pub struct PruneArgs {
     /// Only say what would be freed
@@ -26,6 +28,10 @@ pub struct PruneArgs {
     /// Take writers for dead that gave no sign of life for so long; one that is not repeats its run
     #[arg(long, value_name = "HOURS", default_value_t = FENCE_AFTER_HOURS, value_parser = clap::value_parser!(u32).range(1..))]
     pub fence_after: u32,
+    /// Wait for the writers that are at work and then delete, instead of leaving that to a later prune; for so long at most
+    /// (90s, 30m, 2h), without a limit if none is given
+    #[arg(long, value_name = "DURATION", require_equals = true, value_parser = parse_duration)]
+    pub wait: Option<Option<Duration>>,
 }
 
 /// Heartbeats come every five minutes; what is silent for so long was killed, or sleeps.
@@ -60,7 +66,8 @@ pub fn run(context: &Context, args: PruneArgs) -> Result<u8, CliError> {
 /// Prunes and, unless JSON is wanted, says what happened.
 pub fn prune_and_show(context: &Context, repo: &Arc<Repo>, args: PruneArgs) -> Result<PruneSummary, CliError> {
     let fence_after = SignedDuration::from_hours(args.fence_after.into());
-    let options = PruneOptions { max_unused_percent: args.max_unused, fence_after, dry_run: args.dry_run };
+    let wait = args.wait.map_or(Wait::No, |at_most| Wait::ForWriters { at_most });
+    let options = PruneOptions { max_unused_percent: args.max_unused, fence_after, wait, dry_run: args.dry_run };
     let summary = prune(repo, options, &context.cancel);
     context.observer.finish();
     let summary = summary?;

@@ -1,12 +1,12 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
-use super::PruneSummary;
 use super::plan::{Marks, Plan, chunks_listed, mark};
+use super::{PruneOptions, PruneSummary, Wait, writers};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::pack::{open_packed, read_pack};
-use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout, open_sessions};
+use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout};
 use crate::store::list_all;
 use jiff::{SignedDuration, Timestamp};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -35,13 +35,17 @@ pub(super) fn execute(
     repo: &Arc<Repo>,
     view: Arc<View>,
     plan: Plan,
-    fence_after: SignedDuration,
+    options: PruneOptions,
     cancel: &Cancel,
 ) -> Result<PruneSummary> {
+    let fence_after = options.fence_after;
     let Plan { mut summary, marks, copy, unused: mut condemn, unlisted, replace, snapshots } = plan;
     // With a writer at work nothing will be deleted, so nothing is written in vain; what nobody needs is condemned all the
-    // same, so that later writers do not build upon it.
-    if let Some(reason) = writers_at_work(repo, fence_after)? {
+    // same, so that later writers do not build upon it. Who waits for writers goes on: the sooner the list is there, the
+    // fewer there are to wait for.
+    if options.wait == Wait::No
+        && let Some(reason) = writers::why_deferred(&writers::at_work(repo, fence_after)?)
+    {
         publish(repo, &view, &condemn, unlisted)?;
         summary.deferred = Some(reason);
         return Ok(summary);
@@ -55,7 +59,11 @@ pub(super) fn execute(
     let mut lists = list_keys(&view);
     lists.extend(publish(repo, &view, &condemn, unlisted)?);
     // (p4)
-    if let Some(reason) = writers_at_work(repo, fence_after)? {
+    let open = match options.wait {
+        Wait::No => writers::at_work(repo, fence_after)?,
+        Wait::ForWriters { at_most } => writers::wait(repo, fence_after, at_most, cancel)?,
+    };
+    if let Some(reason) = writers::why_deferred(&open) {
         summary.deferred = Some(reason);
         return Ok(summary);
     }
@@ -194,25 +202,6 @@ fn fitting(view: &View, segments: &[SegmentId]) -> Result<usize> {
         }
     }
     Ok(segments.len().min(SEGMENT_WIDTH))
-}
-
-/// A sentence about the writers that the deleting has to wait for; `None` if there are none. Dead ones are fenced: their
-/// `open` is deleted, which no heartbeat brings back.
-fn writers_at_work(repo: &Repo, fence_after: SignedDuration) -> Result<Option<String>> {
-    let mut sessions = open_sessions(repo)?;
-    if sessions.is_empty() {
-        return Ok(None);
-    }
-    let now = repo.store_time()?;
-    for dead in sessions.extract_if(.., |s| s.silence(now) > fence_after) {
-        dead.fence(repo)?;
-        let who = dead.describe();
-        repo.note(&format!("{who} gave no sign of life since {} and was taken for dead", dead.last_sign));
-    }
-    let Some(first) = sessions.first() else { return Ok(None) };
-    let others = if sessions.len() > 1 { format!(" and {} more", sessions.len() - 1) } else { String::new() };
-    let who = first.describe();
-    Ok(Some(format!("a writer is at work: {who}{others}; nothing was deleted, a later prune will")))
 }
 
 /// Copies what has come to be needed meanwhile and lies in condemned packs only, until nothing is missing.

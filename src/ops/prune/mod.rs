@@ -4,6 +4,7 @@
 
 mod execute;
 mod plan;
+mod writers;
 
 use super::error::Result;
 use crate::base::Cancel;
@@ -11,6 +12,7 @@ use crate::repo::Repo;
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How to prune.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +22,19 @@ pub struct PruneOptions {
     /// Writers that gave no sign of life for so long, by the store's clock, are taken for dead. If one is not, it notices,
     /// withdraws its snapshot and says so.
     pub fence_after: SignedDuration,
+    pub wait: Wait,
     /// Plan only.
     pub dry_run: bool,
+}
+
+/// What to do about writers that are at work, which the deleting has to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Leave the deleting to a later prune.
+    No,
+    /// Wait for those that are at work when the condemned list is published; without a limit, or so long. Then the deleting
+    /// is left to a later prune.
+    ForWriters { at_most: Option<Duration> },
 }
 
 /// What a prune would do, or did.
@@ -55,5 +68,5 @@ pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<P
     if options.dry_run {
         return Ok(plan.summary);
     }
-    execute::execute(repo, view, plan, options.fence_after, cancel)
+    execute::execute(repo, view, plan, options, cancel)
 }
