@@ -118,6 +118,60 @@ fn a_bucket() {
 }
 
 #[test]
+fn one_connection_is_enough() {
+    let server = S3Server::start();
+    let shell = bucket(&server).set("SSB_CONNECTIONS", "1").set("SSB_REQUEST_TIMEOUT", "1m");
+    shell.write("data/a", Chance::new(8).bytes(3_000_000));
+    shell.ok(&["backup", "data"]);
+    shell.ok(&["check", "--read-data", "--no-cache"]);
+    shell.ok(&["restore", "latest", "--target", "back"]);
+    shell.ok(&["prune"]);
+}
+
+#[test]
+fn limits_of_speed() {
+    let shell = Shell::with_repo();
+    shell.write("data/a", Chance::new(8).bytes(300 << 10));
+    let took = |words: &[&str]| {
+        let begun = Instant::now();
+        shell.ok(words);
+        begun.elapsed()
+    };
+    // 300 KiB of noise, and nothing else of weight.
+    let up = took(&["backup", "data", "--limit-upload", "200"]);
+    assert!(up >= Duration::from_secs(1), "{up:?}");
+    let down = took(&["restore", "latest", "--target", "back", "--limit-download", "200"]);
+    assert!(down >= Duration::from_millis(700), "{down:?}");
+    let source = shell.path("data/a").canonicalize().unwrap();
+    let restored = shell.path("back").join(source.strip_prefix("/").unwrap());
+    assert!(fs::read(restored).unwrap() == fs::read(source).unwrap());
+    let shell = shell.set("SSB_LIMIT_UPLOAD", "1").set("SSB_LIMIT_DOWNLOAD", "1");
+    // The option goes before the variable.
+    shell.ok(&["backup", "data", "--force", "--limit-upload", "0", "--limit-download", "0"]);
+    for words in [
+        &["stats", "--limit-upload", "fast"][..],
+        &["stats", "--limit-download", "-1"],
+        &["stats", "--connections", "0"],
+        &["stats", "--request-timeout", "60"],
+    ] {
+        let ended = shell.run(words);
+        assert!(ended.code == 2 && ended.out.is_empty() && ended.err.starts_with("error: "), "{ended:?}");
+    }
+}
+
+/// A server that takes a request and says nothing. Its silence is told within the time that was given.
+#[test]
+fn a_server_that_says_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut shell = Shell::new().set("AWS_ACCESS_KEY_ID", "AKID").set("AWS_SECRET_ACCESS_KEY", "x");
+    shell.repo = "s3://bucket/repo".to_owned();
+    let words = ["snapshots", "--s3-endpoint", &format!("http://{address}"), "--request-timeout", "700ms"];
+    let ended = shell.fails(&words, 1, &[&address, "0.7 s"]);
+    drop((listener, ended));
+}
+
+#[test]
 fn an_endpoint_that_does_not_answer() {
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

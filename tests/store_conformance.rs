@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use bytes::Bytes;
 use ssb::base::{Cancel, SystemPacer};
 use ssb::store::{
     Counters, CountingStore, DirectoryStore, ErrorKind, Fault, FaultStore, LimitStore, Location, MemoryStore,
-    ObjectStore, OpenOptions, RecordStore, RetryPolicy, RetryStore, S3Store, UploadCheck, list_all, open,
+    ObjectStore, OpenOptions, Rates, RecordStore, RetryPolicy, RetryStore, S3Store, ThrottleStore, UploadCheck,
+    list_all, open,
 };
 use support::conformance::{Promises, STRICT, conformance};
 use support::s3_server::{self, S3Server};
@@ -27,7 +28,14 @@ fn decorated<S: ObjectStore>(store: S) -> impl ObjectStore {
         _ => Fault::None,
     });
     let counted = CountingStore::new(RecordStore::new(faulty), Arc::new(Counters::default()));
-    patient(LimitStore::new(counted, NonZeroUsize::new(5).unwrap()))
+    throttled(patient(LimitStore::new(counted, NonZeroUsize::new(5).unwrap())))
+}
+
+/// Fast enough for a test, and slow enough that bodies wait for each other.
+fn throttled<S: ObjectStore>(store: S) -> impl ObjectStore {
+    let rate = NonZeroU64::new(400_000_000);
+    let rates = Rates { upload: rate, download: rate };
+    ThrottleStore::new(store, rates, Arc::new(SystemPacer::new(Cancel::new())))
 }
 
 /// Tries again what the contract lets fail, with waits that a test can afford.
@@ -49,6 +57,11 @@ fn memory() {
 #[test]
 fn memory_decorated() {
     conformance(&decorated(MemoryStore::new()), STRICT);
+}
+
+#[test]
+fn memory_throttled() {
+    conformance(&throttled(MemoryStore::new()), STRICT);
 }
 
 #[test]
@@ -101,7 +114,8 @@ fn s3_in_process_decorated_under_a_prefix() {
 #[test]
 fn s3_as_opened() {
     let server = S3Server::start();
-    let options = OpenOptions { s3: s3_server::settings(), ..Default::default() };
+    let rates = Rates { upload: NonZeroU64::new(1 << 30), download: NonZeroU64::new(1 << 30) };
+    let options = OpenOptions { s3: s3_server::settings(), rates, ..Default::default() };
     let opened = open(&Location::S3(server.location("repo")), &options).unwrap();
     conformance(&*opened.store, S3S);
     assert!(!opened.store.is_local());

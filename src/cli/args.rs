@@ -3,6 +3,7 @@
 use super::commands;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,19 @@ pub struct Global {
     /// Whether the bucket stands in the path of URLs; true by default with an endpoint
     #[arg(long, global = true, value_name = "BOOL", env = "S3_PATH_STYLE")]
     pub s3_path_style: Option<bool>,
+    /// Requests at a time to a bucket [default: 128]
+    #[arg(long, global = true, value_name = "N", env = "SSB_CONNECTIONS", value_parser = parse_connections)]
+    pub connections: Option<NonZeroUsize>,
+    /// Upload at most so many KiB per second, on average, over all requests; 0 for no limit
+    #[arg(long, global = true, value_name = "KIB", env = "SSB_LIMIT_UPLOAD", value_parser = parse_kibibytes)]
+    pub limit_upload: Option<u64>,
+    /// Download at most so many KiB per second, likewise
+    #[arg(long, global = true, value_name = "KIB", env = "SSB_LIMIT_DOWNLOAD", value_parser = parse_kibibytes)]
+    pub limit_download: Option<u64>,
+    /// Give a request to a bucket up, and try it again, after so long (90s, 2m), and the time that its body takes at 16
+    /// KiB/s [default: 60s, and 5s until the server has answered once]
+    #[arg(long, global = true, value_name = "DURATION", env = "SSB_REQUEST_TIMEOUT", value_parser = parse_timeout)]
+    pub request_timeout: Option<Duration>,
     /// Folder for local copies, which may be deleted at any time [default: ssb in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "SSB_CACHE_DIR")]
     pub cache_dir: Option<PathBuf>,
@@ -101,6 +115,27 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| format!("'{text}' is no duration; give one such as 90s, 30m or 2h"))
 }
 
+/// A duration that a request can take.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() {
+        return Err(format!("'{text}' leaves a request no time at all; give a duration such as 90s or 2m"));
+    }
+    Ok(duration)
+}
+
+fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| format!("'{text}' is no number of connections; give a whole number from 1"))
+}
+
+/// Bytes of so many KiB; what is too much to count is no limit either.
+fn parse_kibibytes(text: &str) -> Result<u64, String> {
+    let kibibytes: u64 = text.parse().map_err(|_| {
+        format!("'{text}' is no speed; give a whole number of KiB per second such as 500, or 0 for no limit")
+    })?;
+    Ok(kibibytes.saturating_mul(1024))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +148,19 @@ mod tests {
         for bad in ["", "5", "-5s", "5 parsecs", "s", "1 month"] {
             assert!(parse_duration(bad).unwrap_err().contains("30m"), "{bad}");
         }
+    }
+
+    #[test]
+    fn settings_of_the_store_are_checked() {
+        assert_eq!(parse_kibibytes("500"), Ok(512_000));
+        assert_eq!(parse_kibibytes("0"), Ok(0));
+        assert_eq!(parse_connections("3").map(NonZeroUsize::get), Ok(3));
+        assert_eq!(parse_timeout("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "-1", "1.5", "1M"] {
+            assert!(parse_kibibytes(bad).unwrap_err().contains("such as 500"), "{bad}");
+            assert!(parse_connections(bad).unwrap_err().contains("from 1"), "{bad}");
+            assert!(parse_timeout(bad).unwrap_err().contains("such as 90s"), "{bad}");
+        }
+        assert!(parse_connections("0").is_err() && parse_timeout("0s").is_err());
     }
 }

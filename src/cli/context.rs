@@ -8,8 +8,9 @@ use crate::base::{Cancel, SystemClock, SystemEntropy, SystemPacer};
 use crate::ops::snapshots::SnapshotFilter;
 use crate::repo::{Ahead, Edges, Repo, RepoError};
 use crate::source::Roots;
-use crate::store::{Counters, ErrorKind, Location, OpenOptions, Opened, RequestCounts, S3Settings};
+use crate::store::{Counters, ErrorKind, Location, OpenOptions, Opened, Rates, RequestCounts, S3Settings};
 use std::io::IsTerminal;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -58,8 +59,7 @@ impl Context {
 
     pub fn open_store(&self, create: bool) -> Result<Arc<dyn crate::store::ObjectStore>, CliError> {
         let location = self.location()?;
-        let s3 = S3Settings { ca_file: variable("AWS_CA_BUNDLE").map(PathBuf::from), ..S3Settings::default() };
-        let options = OpenOptions { create, s3, cancel: self.cancel.clone(), ..OpenOptions::default() };
+        let options = self.open_options(create);
         let Opened { store, counters } = crate::store::open(&location, &options).map_err(|error| match error.kind {
             ErrorKind::NoBucket if !create && matches!(location, Location::Directory(_)) => {
                 CliError::from(RepoError::NoRepository { place: error.store })
@@ -68,6 +68,20 @@ impl Context {
         })?;
         self.counters.set(counters).ok();
         Ok(store)
+    }
+
+    fn open_options(&self, create: bool) -> OpenOptions {
+        let global = &self.global;
+        let mut s3 = S3Settings { ca_file: variable("AWS_CA_BUNDLE").map(PathBuf::from), ..S3Settings::default() };
+        if let Some(timeout) = global.request_timeout {
+            // Whoever knows the server knows it for the first request too.
+            (s3.request_timeout, s3.first_answer_timeout) = (timeout, timeout);
+        }
+        let rate = |bytes_per_s: Option<u64>| bytes_per_s.and_then(NonZeroU64::new);
+        let rates = Rates { upload: rate(global.limit_upload), download: rate(global.limit_download) };
+        let mut options = OpenOptions { create, rates, s3, cancel: self.cancel.clone(), ..OpenOptions::default() };
+        options.connections = global.connections.unwrap_or(options.connections);
+        options
     }
 
     /// The repository, unlocked.

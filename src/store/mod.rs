@@ -28,6 +28,7 @@ mod operation;
 mod record;
 mod retry;
 mod s3;
+mod throttle;
 
 pub use count::{Counters, CountingStore, RequestCounts};
 pub use directory::DirectoryStore;
@@ -43,6 +44,7 @@ pub use operation::Operation;
 pub use record::{RecordStore, RecordedCall};
 pub use retry::{RetryPolicy, RetryStore};
 pub use s3::{S3Settings, S3Store, ServerEncryption, StaticCredentials, UploadCheck};
+pub use throttle::{Rates, ThrottleStore};
 
 use bytes::Bytes;
 use jiff::Timestamp;

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::{
-    Counters, CountingStore, DirectoryStore, LimitStore, Location, ObjectStore, Result, RetryPolicy, RetryStore,
-    S3Settings, S3Store,
+    Counters, CountingStore, DirectoryStore, LimitStore, Location, ObjectStore, Rates, Result, RetryPolicy, RetryStore,
+    S3Settings, S3Store, ThrottleStore,
 };
 use crate::base::{Cancel, SystemPacer};
 
@@ -18,9 +18,11 @@ pub struct OpenOptions {
     /// The most calls at a time, on S3; who calls sets narrower bounds where objects are large. A directory takes as many as
     /// come.
     pub connections: NonZeroUsize,
+    /// Bytes of bodies per second, over all calls; on a directory too, which may lie on another machine.
+    pub rates: Rates,
     pub s3: S3Settings,
     pub retry: RetryPolicy,
-    /// Ends the waiting for another try.
+    /// Ends the waiting for another try, and for a turn.
     pub cancel: Cancel,
 }
 
@@ -29,6 +31,7 @@ impl Default for OpenOptions {
         Self {
             create: false,
             connections: NonZeroUsize::MIN.saturating_add(127),
+            rates: Rates::default(),
             s3: S3Settings::default(),
             retry: RetryPolicy::default(),
             cancel: Cancel::new(),
@@ -57,17 +60,22 @@ pub fn open(location: &Location, options: &OpenOptions) -> Result<Opened> {
     let counters = Arc::new(Counters::default());
     let pacer = Arc::new(SystemPacer::new(options.cancel.clone()));
     // Counting stands lowest and sees every try; the limit stands below the retries, so that nobody holds a place while
-    // waiting for another try.
+    // waiting for another try; the rates stand above them, so that waiting for a turn takes no time from the tries.
     let store: Arc<dyn ObjectStore> = match location {
         Location::Directory(path) => {
             let directory = if options.create { DirectoryStore::create(path) } else { DirectoryStore::open(path) }?;
-            Arc::new(RetryStore::new(CountingStore::new(directory, counters.clone()), options.retry.clone(), pacer))
+            let counted = CountingStore::new(directory, counters.clone());
+            throttled(RetryStore::new(counted, options.retry.clone(), pacer.clone()), options.rates, pacer)
         }
         Location::S3(location) => {
             let s3 = S3Store::connect(location, &options.s3)?;
             let limited = LimitStore::new(CountingStore::new(s3, counters.clone()), options.connections);
-            Arc::new(RetryStore::new(limited, options.retry.clone(), pacer))
+            throttled(RetryStore::new(limited, options.retry.clone(), pacer.clone()), options.rates, pacer)
         }
     };
     Ok(Opened { store, counters })
+}
+
+fn throttled(store: impl ObjectStore + 'static, rates: Rates, pacer: Arc<SystemPacer>) -> Arc<dyn ObjectStore> {
+    if rates == Rates::default() { Arc::new(store) } else { Arc::new(ThrottleStore::new(store, rates, pacer)) }
 }
