@@ -119,6 +119,30 @@ fn a_fenced_backup_withdraws_its_snapshot() {
     assert_sound(&repo, "after a fence");
 }
 
+/// A snapshot that is committed stays committed, whatever becomes of the session.
+#[test]
+fn a_session_that_cannot_be_removed_is_no_failure() {
+    let memory = Arc::new(MemoryStore::new());
+    create(memory.clone(), None).unwrap();
+    let faulty = ssb::store::FaultStore::new(memory.clone(), |call| {
+        if call.key.starts_with("sessions/") && DELETES.contains(&call.operation) {
+            ssb::store::Fault::FailBefore(ssb::store::ErrorKind::Permanent)
+        } else {
+            ssb::store::Fault::None
+        }
+    });
+    let lab = Lab::new();
+    let outcome = backup(&open(Arc::new(faulty), None).unwrap(), lab.write("a", "stays")).unwrap();
+    let issues: Vec<_> = outcome.issues.iter().map(|issue| (issue.code, issue.subject.as_str())).collect();
+    let open_key = list_all(&*memory, "sessions/").unwrap().remove(0).key;
+    assert_eq!(issues, [(ssb::base::IssueCode::SessionLeft, open_key.as_str())]);
+    assert!(issues[0].0.is_notice() && !issues[0].0.is_remark());
+    let repo = open(memory, None).unwrap();
+    assert_eq!(repo.snapshots().unwrap().snapshots, [outcome.snapshot.unwrap()]);
+    let reason = prune(&repo).unwrap().deferred.unwrap();
+    assert!(reason.contains("backup by tester on lab"), "{reason}");
+}
+
 #[test]
 fn a_dry_run_and_a_forget_touch_little() {
     let lab = Lab::with_garbage();

@@ -56,6 +56,7 @@ pub enum IssueCode {
     RestoreSkipped,
     DamagedObject,
     CacheUnusable,
+    SessionLeft,
     #[serde(other)]
     Other,
 }
@@ -63,6 +64,11 @@ pub enum IssueCode {
 impl IssueCode {
     /// True for what is worth telling but leaves nothing out, so that the run still counts as complete.
     pub fn is_notice(self) -> bool {
+        self.is_remark() || self == IssueCode::SessionLeft
+    }
+
+    /// True for a notice that nobody has to act upon; it need not be told to who wants to hear of warnings only.
+    pub fn is_remark(self) -> bool {
         matches!(self, IssueCode::SourceSymlink | IssueCode::CacheUnusable | IssueCode::RestoreMetadata)
     }
 }

@@ -89,8 +89,8 @@ impl Observer for CliObserver {
     }
 
     fn issue(&self, issue: &Issue) {
-        let word = if issue.code.is_notice() { "note" } else { "warning" };
-        if !(self.is_quiet && issue.code.is_notice()) {
+        let word = if issue.code.is_remark() { "note" } else { "warning" };
+        if !(self.is_quiet && issue.code.is_remark()) {
             self.say(&format!("{word}: {issue}"));
         }
     }

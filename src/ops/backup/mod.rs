@@ -8,9 +8,10 @@ mod pipeline;
 
 use super::error::{OpsError, Result};
 use crate::base::text;
-use crate::base::{Cancel, Issue, parallel};
+use crate::base::{Cancel, Issue, IssueCode, parallel};
 use crate::repo::{
     ChunkReader, ChunkWriter, Manifest, Repo, RepoError, Session, Snapshot, Totals, View, WriterOptions, Written,
+    layout,
 };
 use crate::source::{Roots, WalkOptions};
 use serde::Serialize;
@@ -119,9 +120,25 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
         repo.delete_snapshots(&[snapshot.id])?;
         return Err(RepoError::Fenced.into());
     }
-    session.close()?;
-    view.note_whole(&snapshot.id, parent.as_ref().map(|p| &p.id), retirements)?;
+    // Committed: whatever fails from here on is told, but the run has done what it was to do.
+    let noted = view.note_whole(&snapshot.id, parent.as_ref().map(|p| &p.id), retirements);
+    let late = [leave(session), noted.err().map(unnoted)].into_iter().flatten();
+    let issues = issues.into_iter().chain(late.inspect(|issue| repo.edges.observer.issue(issue))).collect();
     Ok(BackupOutcome { snapshot: Some(snapshot), parent, totals, issues })
+}
+
+/// (w6) Removes the session; an issue if that fails.
+fn leave(session: Session) -> Option<Issue> {
+    let id = session.id();
+    let error = session.close().err()?;
+    let next = format!("prunes take it for that of a writer at work, for hours; 'ssb sessions --fence {id}' ends that");
+    let what = format!("could not be removed: {error}");
+    Some(Issue::new(IssueCode::SessionLeft, layout::session_open(&id), what, next))
+}
+
+fn unnoted(error: RepoError) -> Issue {
+    let next = "the next backup looks everything up that has not changed";
+    Issue::new(IssueCode::CacheUnusable, "the local index", error.to_string(), next)
 }
 
 /// What is to be backed up by name. Refuses what can only be a mistake before anything is written.
