@@ -504,9 +504,9 @@ fn an_interrupted_backup_is_gone_on_with() {
         std::thread::sleep(Duration::from_millis(5));
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    // It may still be reading; whoever typed the interrupt has ended what writes to it as well.
-    drop(input);
     let ended = ended(child.wait_with_output().unwrap());
+    // What writes to it goes on and has nothing to say.
+    drop(input);
     assert_eq!(ended.code, 130, "{ended:?}");
     assert!(ended.err.contains("interrupted"), "{ended:?}");
     assert_eq!(shell.json(&["snapshots", "--json"]).as_array().unwrap().len(), 0);
@@ -519,6 +519,24 @@ fn an_interrupted_backup_is_gone_on_with() {
     let new_bytes = outcome["totals"]["new_bytes"].as_u64().unwrap();
     assert!(new_bytes < 30 << 20, "{new_bytes} bytes were stored again");
     shell.ok(&["check", "--read-data"]);
+}
+
+#[test]
+fn an_interrupt_before_anything_came_in() {
+    let shell = Shell::with_repo();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = shell.command(&["backup", "--stdin"]).stdin(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        while files(&Path::new(&shell.repo).join("sessions")).is_empty() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ended = ended(child.wait_with_output().unwrap());
+        ended.assert_failed(130, &["interrupted"]);
+        assert!(files(&Path::new(&shell.repo).join("sessions")).is_empty(), "its session stayed behind");
+        drop(input);
+    }
 }
 
 /// Runs out of room, where a test may mount a small file system; elsewhere against a limit on file sizes.

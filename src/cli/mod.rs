@@ -8,6 +8,7 @@ mod exit;
 mod output;
 mod password;
 mod progress;
+mod stdin;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -4,6 +4,7 @@ use super::code_for;
 use crate::cli::context::{Context, host, tags, working_directory};
 use crate::cli::exit::CliError;
 use crate::cli::output;
+use crate::cli::stdin::Input;
 use crate::ops::backup::{BackupOptions, BackupOutcome, Source, run as back_up};
 use crate::repo::Ahead;
 use crate::source::{Filter, WalkOptions};
@@ -64,7 +65,9 @@ struct Shown<'a> {
 pub fn run(context: &Context, args: BackupArgs) -> Result<u8, CliError> {
     let source = if args.stdin {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        Source::Stream { path: args.stdin_filename, content: Box::new(std::io::stdin()), uid, gid }
+        let content = Input::standard(context.cancel.clone())
+            .map_err(|e| CliError::usage(format!("standard input cannot be read: {e}; give it something to read")))?;
+        Source::Stream { path: args.stdin_filename, content: Box::new(content), uid, gid }
     } else {
         let walk = WalkOptions { exclude: Filter::new(&args.exclude)?, one_file_system: args.one_file_system };
         Source::Paths { paths: args.paths, base: working_directory()?, walk }

@@ -44,7 +44,8 @@ pub enum Source {
         base: PathBuf,
         walk: WalkOptions,
     },
-    /// One file whose content is streamed.
+    /// One file whose content is streamed. A reader that can wait for long heeds the cancel flag, by an error that is not of
+    /// the kind `Interrupted`.
     Stream { path: PathBuf, content: Box<dyn Read + Send>, uid: u32, gid: u32 },
 }
 

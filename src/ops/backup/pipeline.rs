@@ -227,6 +227,8 @@ pub(super) fn run_stream(
     context.observer().stage(Stage::BackingUp);
     let read =
         large::store_stream(&context, &mut |buffer| read_full(content, buffer)).map_err(|error| match error {
+            // Its reader has heeded the flag.
+            large::LargeError::Read(_) if context.cancel.is_cancelled() => RepoError::Interrupted.into(),
             large::LargeError::Read(source) => {
                 OpsError::Io { action: "reading", subject: format!("the content of {}", path.display()), source }
             }
