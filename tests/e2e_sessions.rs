@@ -116,6 +116,26 @@ fn a_prune_that_waits() {
 }
 
 #[test]
+fn the_limit_of_silence_is_a_duration() {
+    let shell = Shell::with_repo();
+    let id = killed(&shell, "backup");
+    age(&shell, &id, 40);
+    for limit in ["3d", "41h", "2d 12h"] {
+        let ended = shell.ok(&["prune", "--fence-after", limit]);
+        assert!(ended.out.contains("deferred") && !ended.err.contains("every 5 minutes"), "{limit}: {ended:?}");
+    }
+    for bad in ["20", "0s", "-3h", "soon"] {
+        let ended = shell.run(&["prune", &format!("--fence-after={bad}")]);
+        assert!(ended.code == 2 && ended.err.contains(&format!("'{bad}'")), "{ended:?}");
+        assert!(ended.err.contains("90s, 30m, 2h or 3d"), "{ended:?}");
+    }
+    let ended = shell.ok(&["prune", "--fence-after", "20s"]);
+    assert!(ended.out.contains("freed") && ended.err.contains("taken for dead"), "{ended:?}");
+    assert!(ended.err.contains("note: writers give a sign of life every 5 minutes"), "{ended:?}");
+    assert_eq!(shell.json(&["sessions", "--json"]), Value::Array(Vec::new()));
+}
+
+#[test]
 fn names_of_no_or_of_several_sessions() {
     let shell = Shell::with_repo();
     let mut ids: Vec<String> = Vec::new();

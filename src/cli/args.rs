@@ -2,7 +2,7 @@
 
 use super::commands;
 use clap::{Args, Parser, Subcommand};
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub struct Global {
     pub limit_download: Option<u64>,
     /// Give a request to a bucket up, and try it again, after so long (90s, 2m), and the time that its body takes at 16
     /// KiB/s [default: 60s, and 5s until the server has answered once]
-    #[arg(long, global = true, value_name = "DURATION", env = "SSB_REQUEST_TIMEOUT", value_parser = parse_timeout)]
+    #[arg(long, global = true, value_name = "DURATION", env = "SSB_REQUEST_TIMEOUT", value_parser = parse_some_time)]
     pub request_timeout: Option<Duration>,
     /// Folder for local copies, which may be deleted at any time [default: ssb in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "SSB_CACHE_DIR")]
@@ -109,17 +109,18 @@ pub struct FilterArgs {
     pub path: Vec<PathBuf>,
 }
 
-/// `90s`, `30m`, `2h` or `1h 30m`.
+/// `90s`, `30m`, `2h`, `1h 30m` or `3d`, the day having 24 hours; a number without a unit is none.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| format!("'{text}' is no duration; give one such as 90s, 30m or 2h"))
+    let signed = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let duration = signed.ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration.ok_or_else(|| format!("'{text}' is no duration; give one such as 90s, 30m, 2h or 3d"))
 }
 
-/// A duration that a request can take.
-fn parse_timeout(text: &str) -> Result<Duration, String> {
+/// The same, but not none at all.
+pub fn parse_some_time(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     if duration.is_zero() {
-        return Err(format!("'{text}' leaves a request no time at all; give a duration such as 90s or 2m"));
+        return Err(format!("'{text}' leaves no time at all; give a duration such as 90s, 30m, 2h or 3d"));
     }
     Ok(duration)
 }
@@ -142,12 +143,17 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, seconds) in [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h 30m", 5400), ("0s", 0)] {
+        for (text, seconds) in
+            [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h 30m", 5400), ("36h", 129_600), ("3d", 259_200), ("0s", 0)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "5", "-5s", "5 parsecs", "s", "1 month"] {
+        for bad in ["", "5", "-5s", "5 parsecs", "s", "1 month", "99999999999d"] {
             assert!(parse_duration(bad).unwrap_err().contains("30m"), "{bad}");
+            assert!(parse_some_time(bad).unwrap_err().contains("30m"), "{bad}");
         }
+        assert_eq!(parse_some_time("20s"), Ok(Duration::from_secs(20)));
+        assert!(parse_some_time("0s").unwrap_err().contains("no time"));
     }
 
     #[test]
@@ -155,12 +161,10 @@ mod tests {
         assert_eq!(parse_kibibytes("500"), Ok(512_000));
         assert_eq!(parse_kibibytes("0"), Ok(0));
         assert_eq!(parse_connections("3").map(NonZeroUsize::get), Ok(3));
-        assert_eq!(parse_timeout("2m"), Ok(Duration::from_secs(120)));
         for bad in ["", "-1", "1.5", "1M"] {
             assert!(parse_kibibytes(bad).unwrap_err().contains("such as 500"), "{bad}");
             assert!(parse_connections(bad).unwrap_err().contains("from 1"), "{bad}");
-            assert!(parse_timeout(bad).unwrap_err().contains("such as 90s"), "{bad}");
         }
-        assert!(parse_connections("0").is_err() && parse_timeout("0s").is_err());
+        assert!(parse_connections("0").is_err());
     }
 }

@@ -29,7 +29,7 @@ pub use find::{Ahead, Found};
 pub use open::{Edges, Repo};
 pub use pack::ChunkKind;
 pub use reader::{ChunkReader, OpenPack};
-pub use session::{OpenSession, Session, SessionInfo, open_sessions};
+pub use session::{HEARTBEAT, OpenSession, Session, SessionInfo, open_sessions};
 pub use slot::{Slot, SlotMaker};
 pub use snapshot::{Manifest, Snapshot, Totals};
 pub use snapshots::Listing;

@@ -16,7 +16,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
+/// How often a writer gives a sign of life.
+pub const HEARTBEAT: Duration = Duration::from_secs(5 * 60);
 
 /// What `open` says in its envelope: JSON, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

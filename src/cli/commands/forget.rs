@@ -1,6 +1,6 @@
 //! `ssb forget`
 
-use super::prune::{FENCE_AFTER_HOURS, PruneArgs, prune_and_show};
+use super::prune::{PruneArgs, prune_and_show};
 use super::snapshots::local_time;
 use crate::cli::args::{FilterArgs, parse_duration};
 use crate::cli::context::{Context, tags};
@@ -145,7 +145,7 @@ pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     let mut summary = None;
     if args.prune && !args.dry_run {
         let PruneOptionsArgs { max_unused, wait } = args.prune_args;
-        let prune_args = PruneArgs { dry_run: false, max_unused, fence_after: FENCE_AFTER_HOURS, wait };
+        let prune_args = PruneArgs { dry_run: false, max_unused, fence_after: None, wait };
         summary = Some(prune_and_show(context, &repo, prune_args)?);
     }
     context.observer.finish();

@@ -1,11 +1,12 @@
 //! `ssb prune`
 
-use crate::cli::args::parse_duration;
+use crate::base::Observer;
+use crate::cli::args::{parse_duration, parse_some_time};
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
 use crate::ops::prune::{PruneOptions, PruneSummary, Wait, run as prune};
-use crate::repo::{Ahead, Repo};
+use crate::repo::{Ahead, HEARTBEAT, Repo};
 use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// Free the space that no snapshot needs
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n  ssb prune --wait=2h\n\nSafe beside running \
+    after_help = "Examples:\n  ssb prune\n  ssb prune --dry-run --max-unused 0\n  ssb prune --wait=2h\n  ssb prune --fence-after 3d\n\nSafe beside running \
                         backups: while one is at work nothing is deleted,\nand a later prune does it, or with --wait this one."
 )]
 pub struct PruneArgs {
@@ -25,17 +26,18 @@ pub struct PruneArgs {
     /// How much may stay unused in part-used packs, in percent of what is used; less means more rewriting
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
     pub max_unused: f64,
-    /// Take writers for dead that gave no sign of life for so long; one that is not repeats its run
-    #[arg(long, value_name = "HOURS", default_value_t = FENCE_AFTER_HOURS, value_parser = clap::value_parser!(u32).range(1..))]
-    pub fence_after: u32,
+    /// Take writers for dead that gave no sign of life for so long (30m, 36h, 3d); one that is not fails and has to be run
+    /// again [default: 6h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_some_time)]
+    pub fence_after: Option<Duration>,
     /// Wait for the writers that are at work and then delete, instead of leaving that to a later prune; for so long at most
     /// (90s, 30m, 2h), without a limit if none is given
     #[arg(long, value_name = "DURATION", require_equals = true, value_parser = parse_duration)]
     pub wait: Option<Option<Duration>>,
 }
 
-/// Heartbeats come every five minutes; what is silent for so long was killed, or sleeps.
-pub const FENCE_AFTER_HOURS: u32 = 6;
+/// What is silent for so long, many heartbeats, was killed, or sleeps.
+pub const FENCE_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 pub fn parse_percent(text: &str) -> Result<f64, String> {
     let number: f64 = text.strip_suffix('%').unwrap_or(text).trim().parse().map_err(|_| wanted(text))?;
@@ -65,7 +67,13 @@ pub fn run(context: &Context, args: PruneArgs) -> Result<u8, CliError> {
 
 /// Prunes and, unless JSON is wanted, says what happened.
 pub fn prune_and_show(context: &Context, repo: &Arc<Repo>, args: PruneArgs) -> Result<PruneSummary, CliError> {
-    let fence_after = SignedDuration::from_hours(args.fence_after.into());
+    let fence_after = args.fence_after.unwrap_or(FENCE_AFTER);
+    if fence_after < HEARTBEAT && !args.dry_run {
+        let minutes = HEARTBEAT.as_secs() / 60;
+        let fact = format!("writers give a sign of life every {minutes} minutes");
+        context.observer.note(&format!("{fact}; a shorter --fence-after takes those for dead too that are at work"));
+    }
+    let fence_after = SignedDuration::try_from(fence_after).unwrap_or(SignedDuration::MAX);
     let wait = args.wait.map_or(Wait::No, |at_most| Wait::ForWriters { at_most });
     let options = PruneOptions { max_unused_percent: args.max_unused, fence_after, wait, dry_run: args.dry_run };
     let summary = prune(repo, options, &context.cancel);

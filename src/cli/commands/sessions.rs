@@ -1,6 +1,6 @@
 //! `ssb sessions`
 
-use super::prune::FENCE_AFTER_HOURS;
+use super::prune::FENCE_AFTER;
 use super::snapshots::local_time;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
@@ -41,7 +41,7 @@ struct ShownSession<'a> {
 }
 
 pub fn run(context: &Context, args: SessionsArgs) -> Result<u8, CliError> {
-    let limit = SignedDuration::from_hours(FENCE_AFTER_HOURS.into());
+    let limit = SignedDuration::try_from(FENCE_AFTER).unwrap_or(SignedDuration::MAX);
     let repo = context.open_repo(Ahead::Nothing)?;
     let is_fencing = !args.fence.is_empty();
     let sessions = if is_fencing { fence(&repo, &args.fence, limit) } else { list(&repo, limit) };
