@@ -278,8 +278,27 @@ fn it_says_once_per_change_who_is_waited_for() {
     assert_eq!(pauses.seconds().len(), 6);
     let said = notes.0.lock().unwrap().clone();
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("waiting for ") && said[0].contains(" and 1 more") && said[0].contains("since 2"));
-    assert!(said[1].contains("second by tester on lab") && !said[1].contains("more"), "{said:?}");
+    let (first, second) = (clause("first"), clause("second"));
+    assert!(said[0].starts_with("waiting for ") && said[0].ends_with("Z to end"), "{said:?}");
+    assert!(said[0].contains(&first) && said[0].contains(&second) && said[0].matches("last heard of 2").count() == 2);
+    assert!(said[1].contains(&second) && !said[1].contains(&first), "{said:?}");
+}
+
+/// How a session of this process is told of.
+fn clause(command: &str) -> String {
+    format!("{command} by tester on lab (process {}, since 2", std::process::id())
+}
+
+#[test]
+fn many_writers_are_counted() {
+    let lab = Lab::new();
+    let _writers: Vec<Session> = (0..5).map(|_| lab.writer("backup")).collect();
+    let reason = prune(&open(lab.store.clone(), None).unwrap()).unwrap().deferred.unwrap();
+    assert!(
+        reason.starts_with("5 writers are at work: ") && reason.contains("2 more, which 'ssb sessions'"),
+        "{reason}"
+    );
+    assert_eq!((reason.matches(&clause("backup")).count(), reason.matches("last heard of 2").count()), (3, 3));
 }
 
 /// The store's clock, moved by hand.

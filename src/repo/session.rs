@@ -122,7 +122,7 @@ impl OpenSession {
     /// Who it is, for a sentence.
     pub fn describe(&self) -> String {
         match &self.info {
-            Some(i) => format!("{} by {} on {} (process {}, since {})", i.command, i.user, i.host, i.pid, i.started),
+            Some(i) => format!("{} by {} on {} (process {}, since {:.0})", i.command, i.user, i.host, i.pid, i.started),
             None => format!("the damaged object {}", layout::session_open(&self.id)),
         }
     }

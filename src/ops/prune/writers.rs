@@ -12,6 +12,8 @@ use std::time::Duration;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Bound of the doubling.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So many writers are named in a sentence.
+const NAMED: usize = 3;
 
 /// The sessions that are open now. Those of the dead are fenced: their `open` is deleted, which no heartbeat brings back.
 pub(super) fn at_work(repo: &Repo, fence_after: SignedDuration) -> Result<Vec<OpenSession>> {
@@ -23,7 +25,7 @@ pub(super) fn at_work(repo: &Repo, fence_after: SignedDuration) -> Result<Vec<Op
     for dead in sessions.extract_if(.., |s| s.silence(now) > fence_after) {
         dead.fence(repo)?;
         let who = dead.describe();
-        repo.note(&format!("{who} gave no sign of life since {} and was taken for dead", dead.last_sign));
+        repo.note(&format!("{who} gave no sign of life since {:.0} and was taken for dead", dead.last_sign));
     }
     Ok(sessions)
 }
@@ -68,12 +70,21 @@ pub(super) fn wait(
 /// Why the deleting is left to a later prune; `None` if nobody is at work.
 pub(super) fn why_deferred(open: &[OpenSession]) -> Option<String> {
     let who = name(open)?;
-    Some(format!("a writer is at work: {who}; nothing was deleted, a later prune will"))
+    let are = if open.len() == 1 { "a writer is".to_owned() } else { format!("{} writers are", open.len()) };
+    Some(format!("{are} at work: {who}; nothing was deleted, a later prune will"))
 }
 
+/// Who they are, since when they are at work, and when each was last heard of by the store's clock.
 fn name(open: &[OpenSession]) -> Option<String> {
-    let others = if open.len() > 1 { format!(" and {} more", open.len() - 1) } else { String::new() };
-    Some(format!("{}{others}", open.first()?.describe()))
+    if open.is_empty() {
+        return None;
+    }
+    let one = |session: &OpenSession| format!("{}, last heard of {:.0}", session.describe(), session.last_sign);
+    let mut names: Vec<String> = open.iter().take(NAMED).map(one).collect();
+    if open.len() > NAMED {
+        names.push(format!("{} more, which 'ssb sessions' lists", open.len() - NAMED));
+    }
+    Some(names.join("; "))
 }
 
 fn ids(open: &[OpenSession]) -> HashSet<SessionId> {
