@@ -41,6 +41,18 @@ fn nobody_is_at_work() {
 }
 
 #[test]
+fn who_has_ended_leaves_nothing_behind() {
+    let shell = Shell::with_repo();
+    shell.write("data/a", "a");
+    shell.ok(&["backup", "data"]);
+    let sessions = Path::new(&shell.repo).join("sessions");
+    assert_eq!(std::fs::read_dir(&sessions).unwrap().count(), 0);
+    let id = killed(&shell, "backup");
+    shell.ok(&["sessions", "--fence", &id]);
+    assert_eq!(std::fs::read_dir(&sessions).unwrap().count(), 0);
+}
+
+#[test]
 fn who_is_at_work_and_who_was_killed() {
     let shell = Shell::with_repo();
     let (lively, dead) = (killed(&shell, "backup"), killed(&shell, "backup"));

@@ -195,6 +195,47 @@ fn directory_modes_keep_others_out() {
 }
 
 #[test]
+fn directory_leaves_no_empty_sub_directories() {
+    let root = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(root.path()).unwrap();
+    let keys = ["top", "packs/x", "packs/00/x", "packs/00/y", "packs/01/x", "a/b/c/d/x", "a/b/x"].map(str::to_owned);
+    keys.iter().for_each(|key| store.put(key, Bytes::new()).unwrap());
+    let there = |name: &str| root.path().join(name).exists();
+    store.delete_many(&keys[2..3]).unwrap();
+    assert!(there("packs/00/y") && there("packs/01/x"));
+    store.delete_many(&keys[3..6]).unwrap();
+    assert!(!there("packs/00") && !there("packs/01") && !there("a/b/c") && there("a/b/x"));
+    store.delete_many(&keys).unwrap();
+    // The first level stays.
+    assert!(there("packs") && there("a") && !there("a/b") && !there("top"));
+    keys.iter().for_each(|key| store.put(key, Bytes::new()).unwrap());
+    assert_eq!(list_all(&store, "").unwrap().len(), keys.len());
+}
+
+/// Two processes, as far as the store can tell: what the one removes the other takes for there.
+#[test]
+fn directory_that_others_empty_while_it_is_written_to() {
+    let root = tempfile::tempdir().unwrap();
+    let (one, other) = (DirectoryStore::open(root.path()).unwrap(), DirectoryStore::open(root.path()).unwrap());
+    std::thread::scope(|scope| {
+        for (number, store) in [&one, &other, &one, &other].into_iter().enumerate() {
+            scope.spawn(move || {
+                for round in 0..300 {
+                    let key = format!("packs/00/{}{number}", if round % 2 == 0 { "deeper/" } else { "" });
+                    assert!(store.put_new(&key, Bytes::from_static(b"x")).unwrap());
+                    assert_eq!(store.get(&key).unwrap(), Bytes::from_static(b"x"));
+                    let listed = list_all(store, "packs/").unwrap();
+                    assert!(listed.iter().any(|meta| meta.key == key), "{key} is not in {listed:?}");
+                    store.delete(&key).unwrap();
+                    assert_eq!(store.head(&key).unwrap(), None);
+                }
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(root.path().join("packs")).unwrap().count(), 0);
+}
+
+#[test]
 fn directory_that_vanishes_is_told_and_not_made_again() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("repo");

@@ -1,8 +1,9 @@
 //! A store in a local directory: the embedded default, and the one that shows what the contract costs.
 //!
 //! An object is a file at `root/key`. A write goes to a temporary file beside its target (`name~random`, which no key
-//! can be called), is synced, renamed, and then the directory is synced. Sub-directories are made when first needed and
-//! never removed, so that no writer can find its directory gone. Does not lock anything: the rename is the lock.
+//! can be called), is synced, renamed, and then the directory is synced. Sub-directories are made when they are needed.
+//! Those below the first level are removed with their last object, so that nothing is left of what comes and goes; who
+//! writes beside that and finds its directory gone makes it again. Does not lock anything: the rename is the lock.
 
 mod files;
 mod walk;
@@ -19,6 +20,9 @@ use rustix::io::Errno;
 
 use super::key::{check_key, check_prefix};
 use super::{ErrorKind, ObjectMeta, ObjectStore, Result, StoreError};
+
+/// How often a write begins whose directory is removed by others meanwhile.
+const TRIES: usize = 8;
 
 /// Objects as files below one directory. File mode 0600 and directory mode 0700 for whatever it makes.
 pub struct DirectoryStore {
@@ -113,7 +117,7 @@ impl DirectoryStore {
 
     /// Makes the directories between the root and `key`; never the root, which only [`Self::create`] makes: a disk that
     /// is not mounted must not be replaced by an empty directory.
-    fn make_parents(&self, key: &str) -> Result<()> {
+    fn make_parents(&self, key: &str) -> io::Result<()> {
         let Some((parent, _)) = key.rsplit_once('/') else { return Ok(()) };
         let parent = Path::new(parent);
         if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(parent) {
@@ -124,13 +128,10 @@ impl DirectoryStore {
             let above = self.root.join(&made);
             made.push(part);
             match fs::DirBuilder::new().mode(0o700).create(self.root.join(&made)) {
-                Ok(()) => files::sync_dir(&above).map_err(|e| self.error("put", key, &e))?,
+                Ok(()) => files::sync_dir(&above)?,
                 // Somebody else may have made it a moment ago and not have synced it yet.
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    files::sync_dir(&above).map_err(|e| self.error("put", key, &e))?
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.no_root("put")),
-                Err(e) => return Err(self.error("put", key, &e)),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => files::sync_dir(&above)?,
+                Err(e) => return Err(e),
             }
             self.known.write().unwrap_or_else(PoisonError::into_inner).insert(made.clone());
         }
@@ -139,22 +140,19 @@ impl DirectoryStore {
 
     fn write(&self, key: &str, body: &[u8], only_new: bool) -> Result<bool> {
         check_key("put", key, || self.describe())?;
-        match self.try_write(key, body, only_new) {
-            // A directory that was known has been removed by other hands: forget it, make it again, once.
-            Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
-                self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
-                match self.try_write(key, body, only_new)? {
-                    Ok(written) => Ok(written),
-                    Err(e) if files::is_absent(&e) => {
-                        self.check_root("put")?;
-                        Err(self.error("put", key, &e))
-                    }
-                    Err(e) => Err(self.error("put", key, &e)),
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            let written = self.make_parents(key).and_then(|()| write_file(&self.path(key), body, only_new));
+            match written {
+                Ok(written) => return Ok(written),
+                // A directory has been removed by others: forget what is known, and make it again.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => {
+                    self.check_root("put")?;
+                    self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
                 }
+                Err(e) => return Err(self.error("put", key, &e)),
             }
-            Ok(Err(e)) => Err(self.error("put", key, &e)),
-            Ok(Ok(written)) => Ok(written),
-            Err(error) => Err(error),
         }
     }
 
@@ -173,9 +171,22 @@ impl DirectoryStore {
         }
     }
 
-    fn try_write(&self, key: &str, body: &[u8], only_new: bool) -> Result<io::Result<bool>> {
-        self.make_parents(key)?;
-        Ok(write_file(&self.path(key), body, only_new))
+    /// Makes it last that files were removed from `dir`, and removes it if it has become empty and may go.
+    fn settle(&self, dir: &Path) -> Result<()> {
+        match files::sync_dir(dir) {
+            // Removed by others meanwhile; what was in it is gone for good once that is.
+            Err(e) if files::is_absent(&e) => match dir.parent() {
+                Some(above) if dir != self.root => self.settle(above),
+                _ => self.check_root("delete"),
+            },
+            Err(e) => Err(self.error("delete", "", &e)),
+            Ok(()) => {
+                let below = dir.strip_prefix(&self.root).map_or(0, |below| below.components().count());
+                // As a rule it is not empty. That it is gone need not last: an empty directory means nothing.
+                let _ = dir.ancestors().take(below.saturating_sub(1)).try_for_each(fs::remove_dir);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -258,11 +269,8 @@ impl ObjectStore for DirectoryStore {
         let mut changed = BTreeSet::new();
         let removed = keys.iter().try_for_each(|key| self.remove(key, &mut changed));
         // What was removed before an error is synced as well.
-        let synced = changed.iter().try_for_each(|dir| match files::sync_dir(dir) {
-            Err(e) if !files::is_absent(&e) => Err(self.error("delete", "", &e)),
-            _ => Ok(()),
-        });
-        removed.and(synced)
+        let settled = changed.iter().try_for_each(|dir| self.settle(dir));
+        removed.and(settled)
     }
 
     fn describe(&self) -> String {

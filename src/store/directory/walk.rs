@@ -28,7 +28,11 @@ pub(super) fn walk(root: &Path, prefix: &str, each: &mut dyn FnMut(ObjectMeta)) 
             Err(e) => return Err(e),
         };
         for entry in entries {
-            visit(&entry?, &prefix, &mut pending, each)?;
+            match entry.and_then(|entry| visit(&entry, &prefix, &mut pending, each)) {
+                // Deleted since the directory was opened, the file or the directory itself.
+                Err(e) if is_absent(&e) => {}
+                other => other?,
+            }
         }
     }
     Ok(missing)
@@ -62,8 +66,6 @@ fn visit(
         Ok(meta) if meta.is_dir() => pending.push(key + "/"),
         Ok(meta) if meta.is_file() => each(object_meta(key, &meta)?),
         Ok(_) => {}
-        // Deleted since the directory was read.
-        Err(e) if is_absent(&e) => {}
         Err(e) => return Err(e),
     }
     Ok(())
