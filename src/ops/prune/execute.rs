@@ -170,7 +170,11 @@ fn write_segments(
         rest = later;
         let read = Mutex::new(Vec::new());
         parallel::for_each(group.iter(), group.len(), cancel, |segment| -> Result<()> {
-            let packs = repo.read_segment(segment)?;
+            let packs = match repo.read_segment(segment) {
+                // A repair or another prune has replaced it meanwhile, and has listed what stays.
+                Err(RepoError::Missing { .. }) => return Ok(()),
+                other => other?,
+            };
             read.lock().unwrap_or_else(PoisonError::into_inner).extend(packs);
             Ok(())
         })?;
