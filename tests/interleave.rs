@@ -136,6 +136,16 @@ fn a_prune_beside_a_prune() {
     });
 }
 
+/// Both set out to copy the same packs and to replace the same segments.
+#[test]
+fn a_prune_beside_a_prune_with_the_same_plan() {
+    let theirs: fn(&Arc<Repo>, &Path) = |repo, _| drop(prune(repo).unwrap());
+    beside(theirs, |lab, repo, when| {
+        repo.delete_snapshots(&[lab.known[0].0.id]).unwrap();
+        prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"));
+    });
+}
+
 /// What a writer sees when it begins, and what another prune then condemns.
 struct Begun {
     session: Session,

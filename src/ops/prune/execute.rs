@@ -1,13 +1,13 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
 use super::plan::{Marks, Plan, chunks_listed, mark};
-use super::{PruneOptions, PruneSummary, Wait, writers};
+use super::{Ended, PruneOptions, Wait, needed_but_missing, writers};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::pack::{open_packed, read_pack};
 use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout};
-use crate::store::list_all;
+use crate::store::{ErrorKind, list_all};
 use jiff::{SignedDuration, Timestamp};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use roaring::RoaringTreemap;
@@ -37,7 +37,7 @@ pub(super) fn execute(
     plan: Plan,
     options: PruneOptions,
     cancel: &Cancel,
-) -> Result<PruneSummary> {
+) -> Result<Ended> {
     let fence_after = options.fence_after;
     let Plan { mut summary, marks, copy, unused: mut condemn, unlisted, replace, snapshots } = plan;
     // With a writer at work nothing will be deleted, so nothing is written in vain; what nobody needs is condemned all the
@@ -48,10 +48,12 @@ pub(super) fn execute(
     {
         publish(repo, &view, &condemn, unlisted)?;
         summary.deferred = Some(reason);
-        return Ok(summary);
+        return Ok(Ended::Done(summary));
     }
     // (p2)
-    copy_packs(repo, &view, &copy, &marks, cancel)?;
+    if let Some(gone) = copy_packs(repo, &view, &copy, &marks, cancel)? {
+        return Ok(Ended::Gone(gone));
+    }
     condemn.extend(copy.iter().map(|pack| pack.number).filter(|&number| !view.is_condemned(number)));
     write_segments(repo, &view, &replace, &condemn, cancel)?;
     stop_if(cancel)?;
@@ -65,18 +67,18 @@ pub(super) fn execute(
     };
     if let Some(reason) = writers::why_deferred(&open) {
         summary.deferred = Some(reason);
-        return Ok(summary);
+        return Ok(Ended::Done(summary));
     }
     // (p5)
     if let Some(reason) = rescue(repo, &view, snapshots, lists.clone(), cancel)? {
         summary.deferred = Some(reason);
-        return Ok(summary);
+        return Ok(Ended::Done(summary));
     }
     // (p6)
     repo.edges.observer.stage(Stage::Deleting);
     delete(repo, &view, &replace, &lists)?;
     repo.refresh(&view, cancel)?;
-    Ok(summary)
+    Ok(Ended::Done(summary))
 }
 
 /// Writes the lists of the packs that are to go; gives their keys.
@@ -104,27 +106,45 @@ fn stop_if(cancel: &Cancel) -> Result<()> {
     if cancel.is_cancelled() { Err(RepoError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again.
-fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &Marks, cancel: &Cancel) -> Result<()> {
+/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again. Gives a pack
+/// that was gone, if any was; the others have been copied all the same.
+fn copy_packs(
+    repo: &Arc<Repo>,
+    view: &Arc<View>,
+    packs: &[PackRecord],
+    marks: &Marks,
+    cancel: &Cancel,
+) -> Result<Option<PackId>> {
     if packs.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     repo.edges.observer.stage(Stage::Repacking);
     let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
     let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
     let width = rayon::current_num_threads().min(4);
-    let copied = parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
+    let gone = Mutex::new(None);
+    let copied = parallel::for_each(packs.iter(), width, cancel, |pack| -> Result<()> {
+        if !copy_pack(repo, pack, marks, &writer)? {
+            *gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(pack.id);
+        }
+        Ok(())
+    });
     // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
     let finished = writer.finish();
     copied?;
     finished?;
-    stop_if(cancel)
+    stop_if(cancel)?;
+    Ok(gone.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<()> {
+/// `false`: it is gone.
+fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<bool> {
     let name = layout::pack(&pack.id);
     let damaged = |what: &str| OpsError::Unsafe(format!("{name} {what}; run 'ssb check --read-data'"));
-    let mut bytes: Vec<u8> = repo.store.get(&name)?.into();
+    let mut bytes: Vec<u8> = match repo.store.get(&name) {
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(false),
+        other => other?.into(),
+    };
     let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
     let kind = ChunkKind::of(header.kind).ok_or_else(|| damaged("is no pack"))?;
     // Chunks follow one another without a gap, so several threads can have a part of them each.
@@ -136,7 +156,7 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
         rest = later;
         parts.push((n * COPIED_AT_ONCE, chunks, sealed));
     }
-    parts.into_par_iter().try_for_each(|(first, chunks, mut rest)| {
+    parts.into_par_iter().try_for_each(|(first, chunks, mut rest)| -> Result<()> {
         for (ordinal, c) in (first..).zip(chunks) {
             let (sealed, later) = std::mem::take(&mut rest).split_at_mut(c.sealed_len as usize);
             rest = later;
@@ -147,7 +167,8 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
             }
         }
         Ok(())
-    })
+    })?;
+    Ok(true)
 }
 
 /// Lists the packs that stay of the replaced segments in new ones.
@@ -217,6 +238,7 @@ fn rescue(
     cancel: &Cancel,
 ) -> Result<Option<String>> {
     let mut lists_before = Some(lists_then);
+    let mut gone = None;
     for _ in 0..LOOKS {
         stop_if(cancel)?;
         let listing = repo.snapshots()?;
@@ -240,9 +262,11 @@ fn rescue(
             }
         })?;
         let was_missing = !copy.is_empty();
-        copy_packs(repo, view, &copy, &marks, cancel)?;
+        gone = copy_packs(repo, view, &copy, &marks, cancel)?;
         (seen, lists_before) = (snapshots, if was_missing { None } else { Some(lists) });
     }
+    // Whoever deletes a condemned pack has copied what was needed; nobody has copied this one.
+    gone.map_or(Ok(()), |pack| Err(needed_but_missing(Some(pack))))?;
     Ok(Some("snapshots kept appearing; nothing was deleted, a later prune will".to_owned()))
 }
 

@@ -6,9 +6,9 @@ mod execute;
 mod plan;
 mod writers;
 
-use super::error::Result;
-use crate::base::Cancel;
-use crate::repo::Repo;
+use super::error::{OpsError, Result};
+use crate::base::{Cancel, PackId};
+use crate::repo::{Repo, layout};
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
@@ -62,11 +62,34 @@ pub struct PruneSummary {
     pub deferred: Option<String>,
 }
 
+/// How often it is begun anew when another prune takes away what is to be copied.
+const TRIES: usize = 5;
+
+/// How a plan ended.
+enum Ended {
+    Done(PruneSummary),
+    /// A pack that was to be copied is gone, and nothing has been condemned yet.
+    Gone(PackId),
+}
+
 /// Prunes, or says what it would do.
 pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<PruneSummary> {
-    let (view, plan) = plan::plan(repo, options.max_unused_percent, cancel)?;
-    if options.dry_run {
-        return Ok(plan.summary);
+    let mut gone = None;
+    for _ in 0..TRIES {
+        let (view, plan) = plan::plan(repo, options.max_unused_percent, cancel)?;
+        if options.dry_run {
+            return Ok(plan.summary);
+        }
+        match execute::execute(repo, view, plan, options, cancel)? {
+            Ended::Done(summary) => return Ok(summary),
+            // Another prune was faster, and has copied what is needed; if not, the next plan finds out.
+            Ended::Gone(pack) => gone = Some(pack),
+        }
     }
-    execute::execute(repo, view, plan, options, cancel)
+    Err(needed_but_missing(gone))
+}
+
+fn needed_but_missing(pack: Option<PackId>) -> OpsError {
+    let what = pack.map_or_else(|| "a pack".to_owned(), |pack| layout::pack(&pack));
+    OpsError::Unsafe(format!("{what} is needed but missing; run 'ssb check'"))
 }

@@ -1,6 +1,6 @@
 //! (p1) Reads everything, marks what snapshots need, and decides about every pack. Writes nothing.
 
-use super::PruneSummary;
+use super::{PruneSummary, needed_but_missing};
 use crate::base::{Cancel, ChunkId, PackId, SegmentId, SnapshotId, Stage};
 use crate::index::{Location, PackNumber, PackRecord};
 use crate::ops::error::{OpsError, Result};
@@ -157,8 +157,7 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
     for pack in lost {
         // It may have been written after the packs were listed.
         if repo.store.head(&layout::pack(&pack))?.is_none() {
-            let what = format!("{} is needed but missing; run 'ssb check'", layout::pack(&pack));
-            return Err(OpsError::Unsafe(what));
+            return Err(needed_but_missing(Some(pack)));
         }
     }
     let condemned = view.condemned_ids();
