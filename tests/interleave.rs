@@ -146,6 +146,45 @@ fn a_prune_beside_a_prune_with_the_same_plan() {
     });
 }
 
+/// A prune marks what it finds where it lies, and while it does so another moves all of it. What was marked before is not
+/// garbage where it lies now.
+#[test]
+fn a_prune_beside_a_prune_that_moves_what_was_marked() {
+    let lab = Lab::new();
+    let repo = open(lab.store.clone(), None).unwrap();
+    let many = lab.folder.path().join("many");
+    fs::create_dir(&many).unwrap();
+    for n in 0..4_000 {
+        fs::write(many.join(format!("file {n}")), "").unwrap();
+    }
+    let passing = [lab.known[0].0.id, backed_up(&repo, &many).id];
+    fs::write(many.join("one more"), "").unwrap();
+    // Of both folders, a pack of leaves and one of contents hold something that stays and something that goes.
+    backed_up(&repo, &many);
+    repo.delete_snapshots(&passing).unwrap();
+    for n in 0.. {
+        let when = format!("at call {n}");
+        let store = copy_of(&lab.store);
+        let other = open(store.clone(), None).unwrap();
+        let faulty = FaultStore::new(store.clone(), move |call| {
+            if call.index == n {
+                assert_eq!(prune(&other).unwrap().deferred, None);
+            }
+            Fault::None
+        });
+        let faulty = Arc::new(faulty);
+        prune(&open(faulty.clone(), None).unwrap()).unwrap_or_else(|e| panic!("{when}: {e}"));
+        let repo = open(store, None).unwrap();
+        assert_sound(&repo, &when);
+        assert_eq!(prune(&repo).unwrap().deferred, None, "{when}");
+        assert_no_garbage(&repo, &when);
+        assert_sound(&repo, &when);
+        if faulty.calls() <= n {
+            return assert!(n > 8, "only {n} calls");
+        }
+    }
+}
+
 /// What a writer sees when it begins, and what another prune then condemns.
 struct Begun {
     session: Session,

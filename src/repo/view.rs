@@ -14,6 +14,7 @@ use crate::store::{ObjectMeta, list_all};
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// How often the bucket is listed again when a segment vanishes between its listing and its reading.
@@ -37,6 +38,7 @@ pub struct View {
     /// Segments and lists that could not be read, and why.
     pub damaged: Mutex<Vec<(String, RepoError)>>,
     pub lists: Mutex<Vec<StoredList>>,
+    refreshes: AtomicU64,
 }
 
 impl View {
@@ -63,6 +65,11 @@ impl View {
     /// (w2) Whether a writer may count on the chunk: it lies in a pack that nobody has condemned.
     pub fn is_trusted(&self, id: &ChunkId) -> Result<bool> {
         Ok(self.index.locate(id)?.iter().any(|l| !self.is_condemned(l.pack)))
+    }
+
+    /// How often it was brought up to date.
+    pub fn refreshes(&self) -> u64 {
+        self.refreshes.load(Relaxed)
     }
 
     /// What [`View::note_whole`] wants to know at the end of a run.
@@ -122,6 +129,7 @@ impl Repo {
             condemned_ids: RwLock::default(),
             damaged: Mutex::default(),
             lists: Mutex::default(),
+            refreshes: AtomicU64::new(0),
         };
         self.refresh(&view, cancel)?;
         Ok(view)
@@ -129,6 +137,7 @@ impl Repo {
 
     /// Takes in what has come and gone since `view` was synced.
     pub fn refresh(&self, view: &View, cancel: &Cancel) -> Result<()> {
+        view.refreshes.fetch_add(1, Relaxed);
         view.damaged.lock().unwrap_or_else(PoisonError::into_inner).clear();
         // (w2) In any order: a list is removed long after its packs are gone from the segments, so none is missed that names a
         // pack which the segments still list.

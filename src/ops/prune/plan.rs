@@ -253,17 +253,24 @@ pub(super) fn mark(
     cancel: &Cancel,
 ) -> Result<(HashSet<SnapshotId>, Marks)> {
     repo.edges.observer.stage(Stage::Marking);
-    if !view.is_whole() {
-        return Err(unsafe_because("a segment or a condemned list cannot be read"));
-    }
     if let Some((id, error)) = listing.damaged.first() {
         return Err(unsafe_because(&format!("snapshot {} cannot be read ({error})", id.short())));
     }
     let chunks = ChunkReader::new(repo.clone(), view.clone());
-    let mut marker = Marker { view, marks: Marks::default() };
-    usage::walk(&chunks, &listing.snapshots, cancel, &mut marker)?;
     let ids = listing.snapshots.iter().map(|s: &Snapshot| s.id).collect();
-    Ok((ids, marker.marks))
+    loop {
+        let refreshes = view.refreshes();
+        if !view.is_whole() {
+            return Err(unsafe_because("a segment or a condemned list cannot be read"));
+        }
+        let mut marker = Marker { view, marks: Marks::default() };
+        usage::walk(&chunks, &listing.snapshots, cancel, &mut marker)?;
+        // A reader that misses a pack refreshes the view, a few times at most. What was marked before then may lie elsewhere
+        // now, and count for nothing where it was.
+        if view.refreshes() == refreshes {
+            return Ok((ids, marker.marks));
+        }
+    }
 }
 
 fn unsafe_because(what: &str) -> OpsError {
