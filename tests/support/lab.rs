@@ -27,6 +27,14 @@ impl Entropy for &Drawn {
     }
 }
 
+/// Does what another client does in the middle of a call of ours, on threads of its own: those of the common pool may be
+/// waiting for that call.
+pub fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let done = std::thread::scope(|scope| scope.spawn(|| pool.install(work)).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 fn edges(cache: Option<&Path>) -> Edges {
     Edges {
         clock: Arc::new(SystemClock),
