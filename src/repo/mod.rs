@@ -10,6 +10,7 @@ pub mod config;
 pub mod envelope;
 mod error;
 mod find;
+mod footer;
 pub mod layout;
 mod open;
 pub mod pack;

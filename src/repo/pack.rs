@@ -164,21 +164,35 @@ pub fn take_listing(cursor: &mut Cursor<'_>) -> std::result::Result<PackListing,
 
 /// Opens a whole pack's header and footer and checks that they account for every byte. `name` is for errors.
 pub fn read_pack(keys: &MasterKeys, name: &str, pack: &[u8]) -> Result<(Header, Vec<ListedChunk>)> {
-    let damaged = |what: &str| RepoError::damaged(name, what);
     let header = Header::parse(keys, name, pack)?;
-    let (rest, trailer) = pack.split_last_chunk::<TRAILER_BYTES>().ok_or_else(|| damaged("it is too short"))?;
-    let footer_len = u32::from_le_bytes(*trailer) as usize;
-    let footer_at = rest.len().checked_sub(footer_len).filter(|&at| at >= header.bytes.len());
+    let chunks = read_end(&header, name, pack.len() as u64, pack)?;
+    Ok((header, chunks))
+}
+
+/// How many bytes at the end of a pack tell what is in it: the sealed footer and its length. `end` is any part of the pack
+/// that reaches to its end; `None` if it is too short to say so.
+pub fn end_bytes(end: &[u8]) -> Option<u64> {
+    let trailer = end.last_chunk::<TRAILER_BYTES>()?;
+    Some(u64::from(u32::from_le_bytes(*trailer)) + TRAILER_BYTES as u64)
+}
+
+/// Opens a pack's footer and checks that the chunks end where it begins. `end` is any part of the pack that reaches to its
+/// end and holds at least [`end_bytes`]; `name` is for errors.
+pub fn read_end(header: &Header, name: &str, size_bytes: u64, end: &[u8]) -> Result<Vec<ListedChunk>> {
+    let damaged = |what: &str| RepoError::damaged(name, what);
+    let length = end_bytes(end).ok_or_else(|| damaged("it is too short"))?;
+    let footer_at = size_bytes.checked_sub(length).filter(|&at| at >= header.bytes.len() as u64);
     let footer_at = footer_at.ok_or_else(|| damaged("its footer's length is wrong"))?;
-    let mut footer = rest[footer_at..].to_vec();
+    let from = end.len().checked_sub(length as usize).ok_or_else(|| damaged("it is too short"))?;
+    let mut footer = end[from..end.len() - TRAILER_BYTES].to_vec();
     let text = header.sealer.open(FOOTER_ORDINAL, &header.bytes, &mut footer);
     let text = text.map_err(|_| damaged("its footer does not open"))?;
     let chunks = decode_footer(header.bytes.len(), text).map_err(|e| damaged(e.0))?;
-    let end = chunks.last().map_or(header.bytes.len(), |c| (c.offset + c.sealed_len) as usize);
-    if end != footer_at {
+    let chunks_end = chunks.last().map_or(header.bytes.len() as u64, |c| u64::from(c.offset) + u64::from(c.sealed_len));
+    if chunks_end != footer_at {
         return Err(damaged("its chunks do not fill it"));
     }
-    Ok((header, chunks))
+    Ok(chunks)
 }
 
 /// Opens a sealed chunk in place, leaving it packed. `None` if it is not authentic.
@@ -251,6 +265,10 @@ mod tests {
             let (header, listed) = read_pack(&keys, "p", &pack.bytes).unwrap();
             assert_eq!(listed, pack.listing.chunks);
             assert_eq!(pack_id(&pack.bytes), pack.listing.id);
+            let size = pack.bytes.len();
+            let end = &pack.bytes[size - end_bytes(&pack.bytes).unwrap() as usize..];
+            assert_eq!(read_end(&header, "p", size as u64, end).unwrap(), listed);
+            assert!(read_end(&header, "p", size as u64, &end[1..]).is_err());
             let mut buffer = Vec::new();
             for (ordinal, (c, plain)) in listed.iter().zip(&chunks).enumerate() {
                 let mut sealed = pack.bytes[c.offset as usize..][..c.sealed_len as usize].to_vec();
