@@ -1,15 +1,14 @@
 //! Which snapshots and files lost chunks belong to. Walks every tree again, but only when there is damage to name.
 
 use super::Damage;
-use super::structure::Checked;
 use crate::base::Cancel;
 use crate::ops::error::Result;
-use crate::repo::RepoError;
 use crate::repo::tree::{TreeReader, each_chunk};
+use crate::repo::{ChunkReader, RepoError, Snapshot};
 
-pub(super) fn name(checked: &Checked, damage: &mut Damage, cancel: &Cancel) -> Result<()> {
-    for snapshot in &checked.snapshots {
-        let mut reader = TreeReader::new(&checked.chunks, snapshot.manifest.tree);
+pub(super) fn name(chunks: &ChunkReader, snapshots: &[Snapshot], damage: &mut Damage, cancel: &Cancel) -> Result<()> {
+    for snapshot in snapshots {
+        let mut reader = TreeReader::new(chunks, snapshot.manifest.tree);
         while let Some(next) = reader.next_entry() {
             if cancel.is_cancelled() {
                 return Err(RepoError::Interrupted.into());
@@ -27,7 +26,7 @@ pub(super) fn name(checked: &Checked, damage: &mut Damage, cancel: &Cancel) -> R
                 }
             };
             let mut is_hit = entry.content.depth > 0 && entry.content.ids.iter().any(|id| damage.chunks.contains(id));
-            let read = each_chunk(&entry.content, &checked.chunks, &mut |_| {}, &mut |id| {
+            let read = each_chunk(&entry.content, chunks, &mut |_| {}, &mut |id| {
                 is_hit |= damage.chunks.contains(&id);
                 Ok(())
             });

@@ -7,7 +7,7 @@ mod structure;
 
 use super::error::Result;
 use crate::base::{Cancel, ChunkId, Stage};
-use crate::repo::Repo;
+use crate::repo::{ChunkReader, Repo, Snapshot};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -85,6 +85,13 @@ impl Damage {
             hit.files.push(file);
         }
     }
+
+    fn hits(&mut self) -> Vec<Hit> {
+        let mut hits: Vec<Hit> = std::mem::take(&mut self.hits).into_values().collect();
+        // Threads have found them in any order.
+        hits.iter_mut().for_each(|hit| hit.files.sort_unstable());
+        hits
+    }
 }
 
 /// Checks the repository. `seed` draws the packs of a percentage.
@@ -111,12 +118,23 @@ fn look(repo: &Arc<Repo>, read_data: ReadData, seed: u64, cancel: &Cancel) -> Re
         data::check(&checked, read_data, seed, &mut outcome, &mut damage, cancel)?;
     }
     if !damage.chunks.is_empty() {
-        hits::name(&checked, &mut damage, cancel)?;
+        hits::name(&checked.chunks, &checked.snapshots, &mut damage, cancel)?;
     }
+    outcome.hits = damage.hits();
     outcome.findings = damage.findings;
-    outcome.hits = damage.hits.into_values().collect();
     // Threads have found them in any order.
     outcome.findings.sort_by(|a, b| a.object.cmp(&b.object));
-    outcome.hits.iter_mut().for_each(|hit| hit.files.sort_unstable());
     Ok(outcome)
+}
+
+/// Which files of these snapshots chunks belong to that another use case has found lost.
+pub(super) fn hits_of(
+    chunks: &ChunkReader,
+    snapshots: &[Snapshot],
+    lost: HashSet<ChunkId>,
+    cancel: &Cancel,
+) -> Result<Vec<Hit>> {
+    let mut damage = Damage { chunks: lost, ..Damage::default() };
+    hits::name(chunks, snapshots, &mut damage, cancel)?;
+    Ok(damage.hits())
 }
