@@ -1,7 +1,7 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
 use super::plan::{Marks, Plan, chunks_listed, mark};
-use super::{Ended, PruneOptions, Wait, needed_but_missing, writers};
+use super::{PruneOptions, PruneSummary, Wait, needed_but_missing, writers};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
@@ -37,7 +37,7 @@ pub(super) fn execute(
     plan: Plan,
     options: PruneOptions,
     cancel: &Cancel,
-) -> Result<Ended> {
+) -> Result<PruneSummary> {
     let fence_after = options.fence_after;
     let Plan { mut summary, marks, copy, unused: mut condemn, unlisted, replace, snapshots } = plan;
     // With a writer at work nothing will be deleted, so nothing is written in vain; what nobody needs is condemned all the
@@ -48,12 +48,10 @@ pub(super) fn execute(
     {
         publish(repo, &view, &condemn, unlisted)?;
         summary.deferred = Some(reason);
-        return Ok(Ended::Done(summary));
+        return Ok(summary);
     }
     // (p2)
-    if let Some(gone) = copy_packs(repo, &view, &copy, &marks, cancel)? {
-        return Ok(Ended::Gone(gone));
-    }
+    copy_packs(repo, &view, &copy, &marks, cancel)?;
     condemn.extend(copy.iter().map(|pack| pack.number).filter(|&number| !view.is_condemned(number)));
     write_segments(repo, &view, &replace, &condemn, cancel)?;
     stop_if(cancel)?;
@@ -67,18 +65,18 @@ pub(super) fn execute(
     };
     if let Some(reason) = writers::why_deferred(&open) {
         summary.deferred = Some(reason);
-        return Ok(Ended::Done(summary));
+        return Ok(summary);
     }
     // (p5)
     if let Some(reason) = rescue(repo, &view, snapshots, lists.clone(), cancel)? {
         summary.deferred = Some(reason);
-        return Ok(Ended::Done(summary));
+        return Ok(summary);
     }
     // (p6)
     repo.edges.observer.stage(Stage::Deleting);
     delete(repo, &view, &replace, &lists)?;
     repo.refresh(&view, cancel)?;
-    Ok(Ended::Done(summary))
+    Ok(summary)
 }
 
 /// Writes the lists of the packs that are to go; gives their keys.
@@ -106,43 +104,28 @@ fn stop_if(cancel: &Cancel) -> Result<()> {
     if cancel.is_cancelled() { Err(RepoError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again. Gives a pack
-/// that was gone, if any was; the others have been copied all the same.
-fn copy_packs(
-    repo: &Arc<Repo>,
-    view: &Arc<View>,
-    packs: &[PackRecord],
-    marks: &Marks,
-    cancel: &Cancel,
-) -> Result<Option<PackId>> {
+/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again.
+fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &Marks, cancel: &Cancel) -> Result<()> {
     if packs.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     repo.edges.observer.stage(Stage::Repacking);
     let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
     let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
     let width = rayon::current_num_threads().min(4);
-    let gone = Mutex::new(None);
-    let copied = parallel::for_each(packs.iter(), width, cancel, |pack| -> Result<()> {
-        if !copy_pack(repo, pack, marks, &writer)? {
-            *gone.lock().unwrap_or_else(PoisonError::into_inner) = Some(pack.id);
-        }
-        Ok(())
-    });
+    let copied = parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
     // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
     let finished = writer.finish();
     copied?;
     finished?;
-    stop_if(cancel)?;
-    Ok(gone.into_inner().unwrap_or_else(PoisonError::into_inner))
+    stop_if(cancel)
 }
 
-/// `false`: it is gone.
-fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<bool> {
+fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<()> {
     let name = layout::pack(&pack.id);
     let damaged = |what: &str| OpsError::Unsafe(format!("{name} {what}; run 'ssb check --read-data'"));
     let mut bytes: Vec<u8> = match repo.store.get(&name) {
-        Err(error) if error.kind == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind == ErrorKind::NotFound => return Err(needed_but_missing(&pack.id)),
         other => other?.into(),
     };
     let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
@@ -167,8 +150,7 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
             }
         }
         Ok(())
-    })?;
-    Ok(true)
+    })
 }
 
 /// Lists the packs that stay of the replaced segments in new ones.
@@ -238,7 +220,6 @@ fn rescue(
     cancel: &Cancel,
 ) -> Result<Option<String>> {
     let mut lists_before = Some(lists_then);
-    let mut gone = None;
     for _ in 0..LOOKS {
         stop_if(cancel)?;
         let listing = repo.snapshots()?;
@@ -262,11 +243,9 @@ fn rescue(
             }
         })?;
         let was_missing = !copy.is_empty();
-        gone = copy_packs(repo, view, &copy, &marks, cancel)?;
+        copy_packs(repo, view, &copy, &marks, cancel)?;
         (seen, lists_before) = (snapshots, if was_missing { None } else { Some(lists) });
     }
-    // Whoever deletes a condemned pack has copied what was needed; nobody has copied this one.
-    gone.map_or(Ok(()), |pack| Err(needed_but_missing(Some(pack))))?;
     Ok(Some("snapshots kept appearing; nothing was deleted, a later prune will".to_owned()))
 }
 

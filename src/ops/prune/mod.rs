@@ -62,34 +62,31 @@ pub struct PruneSummary {
     pub deferred: Option<String>,
 }
 
-/// How often it is begun anew when another prune takes away what is to be copied.
+/// How often it is begun anew when others take away what is being looked at.
 const TRIES: usize = 5;
-
-/// How a plan ended.
-enum Ended {
-    Done(PruneSummary),
-    /// A pack that was to be copied is gone, and nothing has been condemned yet.
-    Gone(PackId),
-}
 
 /// Prunes, or says what it would do.
 pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<PruneSummary> {
-    let mut gone = None;
-    for _ in 0..TRIES {
-        let (view, plan) = plan::plan(repo, options.max_unused_percent, cancel)?;
-        if options.dry_run {
-            return Ok(plan.summary);
-        }
-        match execute::execute(repo, view, plan, options, cancel)? {
-            Ended::Done(summary) => return Ok(summary),
-            // Another prune was faster, and has copied what is needed; if not, the next plan finds out.
-            Ended::Gone(pack) => gone = Some(pack),
+    let mut tries = 1;
+    loop {
+        let names = repo.names()?;
+        match try_run(repo, options, cancel) {
+            // Another prune or a repair was faster, and has stored and listed what is needed before it condemned or deleted
+            // anything. If not, the next try finds out.
+            Err(OpsError::Unsafe(_)) if tries < TRIES && !names.is_subset(&repo.names()?) => tries += 1,
+            other => return other,
         }
     }
-    Err(needed_but_missing(gone))
 }
 
-fn needed_but_missing(pack: Option<PackId>) -> OpsError {
-    let what = pack.map_or_else(|| "a pack".to_owned(), |pack| layout::pack(&pack));
-    OpsError::Unsafe(format!("{what} is needed but missing; run 'ssb check'"))
+fn try_run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<PruneSummary> {
+    let (view, plan) = plan::plan(repo, options.max_unused_percent, cancel)?;
+    if options.dry_run {
+        return Ok(plan.summary);
+    }
+    execute::execute(repo, view, plan, options, cancel)
+}
+
+fn needed_but_missing(pack: &PackId) -> OpsError {
+    OpsError::Unsafe(format!("{} is needed but missing; run 'ssb check'", layout::pack(pack)))
 }

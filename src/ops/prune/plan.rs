@@ -16,9 +16,6 @@ use std::sync::Arc;
 const SMALL_SEGMENT_CHUNKS: u64 = 16 << 10;
 const MANY_SMALL_SEGMENTS: usize = 16;
 
-/// How often it is begun anew when another prune takes away what is being looked at.
-const TRIES: usize = 5;
-
 /// What is to be done.
 pub(super) struct Plan {
     pub summary: PruneSummary,
@@ -55,17 +52,6 @@ impl Marks {
     }
 }
 
-pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
-    let mut tries = 1;
-    loop {
-        let names = repo.names()?;
-        match try_plan(repo, max_unused_percent, cancel) {
-            Err(OpsError::Unsafe(_)) if tries < TRIES && !names.is_subset(&repo.names()?) => tries += 1,
-            other => return other,
-        }
-    }
-}
-
 /// The packs that lie in the store. Those that the index knows are bits.
 #[derive(Default)]
 struct Present {
@@ -90,7 +76,7 @@ impl Present {
     }
 }
 
-fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
+pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Result<(Arc<View>, Plan)> {
     // Packs that appear from here on may be in flight, so what is looked at first decides which are left alone.
     let in_flight_since = open_sessions(repo)?.into_iter().map(|s| s.opened).min();
     let is_in_flight = |object: &ObjectMeta| in_flight_since.is_some_and(|since| object.modified >= since);
@@ -157,7 +143,7 @@ fn try_plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -> Resul
     for pack in lost {
         // It may have been written after the packs were listed.
         if repo.store.head(&layout::pack(&pack))?.is_none() {
-            return Err(needed_but_missing(Some(pack)));
+            return Err(needed_but_missing(&pack));
         }
     }
     let condemned = view.condemned_ids();
