@@ -11,7 +11,9 @@ use ssb::base::Cancel;
 use ssb::repo::{Repo, Session, Snapshot, View, layout};
 use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation, list_all};
 use support::chance::Chance;
-use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, check, create, elsewhere, open, prune};
+use support::lab::{
+    assert_no_garbage, assert_sound, backed_up, backup, check, create, elsewhere, on_own_workers, open, prune,
+};
 use support::restored::assert_restores;
 use support::tree::{Tree, read_tree};
 
@@ -60,7 +62,7 @@ fn forget_and_prune(repo: &Arc<Repo>) {
 
 /// Does `mine`, and before its n-th call `theirs`, for every n; afterwards all is sound, what is there restores, and one
 /// more prune leaves nothing over.
-fn beside(theirs: fn(&Arc<Repo>, &Path), mine: impl Fn(&Lab, &Arc<Repo>, &str)) {
+fn beside(theirs: fn(&Arc<Repo>, &Path), mine: impl Fn(&Lab, &Arc<Repo>, &str) + Sync) {
     let lab = Lab::new();
     for n in 0.. {
         let when = format!("at call {n}");
@@ -73,7 +75,7 @@ fn beside(theirs: fn(&Arc<Repo>, &Path), mine: impl Fn(&Lab, &Arc<Repo>, &str)) 
             Fault::None
         });
         let faulty = Arc::new(faulty);
-        mine(&lab, &open(faulty.clone(), None).unwrap(), &when);
+        on_own_workers(|| mine(&lab, &open(faulty.clone(), None).unwrap(), &when));
         let repo = open(store, None).unwrap();
         assert_sound(&repo, &when);
         let now = read_tree(&lab.top());
@@ -173,7 +175,8 @@ fn a_prune_beside_a_prune_that_moves_what_was_marked() {
             Fault::None
         });
         let faulty = Arc::new(faulty);
-        prune(&open(faulty.clone(), None).unwrap()).unwrap_or_else(|e| panic!("{when}: {e}"));
+        let mine = open(faulty.clone(), None).unwrap();
+        on_own_workers(|| prune(&mine)).unwrap_or_else(|e| panic!("{when}: {e}"));
         let repo = open(store, None).unwrap();
         assert_sound(&repo, &when);
         assert_eq!(prune(&repo).unwrap().deferred, None, "{when}");

@@ -35,6 +35,11 @@ pub fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Does what is interrupted by that, on workers of its own: the other's threads may need those of the common pool.
+pub fn on_own_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(work)
+}
+
 fn edges(cache: Option<&Path>) -> Edges {
     Edges {
         clock: Arc::new(SystemClock),
