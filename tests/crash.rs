@@ -13,7 +13,7 @@ use ssb::ops::forget::{Which, execute, plan};
 use ssb::repo::{Repo, Snapshot, layout};
 use ssb::store::{ErrorKind, Fault, FaultStore, MemoryStore, ObjectStore, RetryPolicy, RetryStore, list_all};
 use support::chance::Chance;
-use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, create, open, prune};
+use support::lab::{assert_no_garbage, assert_sound, backed_up, backup, copy_of, create, open, prune};
 use support::restored::assert_restores;
 use support::tree::{Tree, read_tree};
 
@@ -32,14 +32,6 @@ impl Pacer for Impatient {
     fn jitter(&self) -> f64 {
         0.0
     }
-}
-
-fn copy_of(store: &MemoryStore) -> Arc<MemoryStore> {
-    let copy = MemoryStore::new();
-    for object in list_all(store, "").unwrap() {
-        copy.put(&object.key, store.get(&object.key).unwrap()).unwrap();
-    }
-    Arc::new(copy)
 }
 
 /// A repository with snapshots of a folder that has changed since.

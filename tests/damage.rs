@@ -19,7 +19,7 @@ use ssb::repo::{Repo, Session, Snapshot, layout};
 use ssb::source::Filter;
 use ssb::store::{MemoryStore, ObjectStore, list_all};
 use support::chance::Chance;
-use support::lab::{assert_sound, backed_up, backup, check, create, open, plan_prune, prune};
+use support::lab::{assert_sound, backed_up, backup, check, copy_of, create, open, plan_prune, prune};
 use support::restored::assert_restores;
 use support::tree::{Content, Tree, read_tree};
 
@@ -39,14 +39,6 @@ struct Lab {
 
 fn keys(store: &MemoryStore) -> BTreeSet<String> {
     list_all(store, "").unwrap().into_iter().map(|object| object.key).collect()
-}
-
-fn copy_of(store: &MemoryStore) -> Arc<MemoryStore> {
-    let copy = MemoryStore::new();
-    for key in keys(store) {
-        copy.put(&key, store.get(&key).unwrap()).unwrap();
-    }
-    Arc::new(copy)
 }
 
 impl Lab {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use ssb::base::Cancel;
 use ssb::repo::{Repo, Session, Snapshot, View, layout};
-use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation, list_all};
+use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation};
 use support::chance::Chance;
 use support::lab::{
-    assert_no_garbage, assert_sound, backed_up, backup, check, create, elsewhere, on_own_workers, open, prune,
+    assert_no_garbage, assert_sound, backed_up, backup, check, copy_of, create, elsewhere, on_own_workers, open, prune,
 };
 use support::restored::assert_restores;
 use support::tree::{Tree, read_tree};
@@ -43,14 +43,6 @@ impl Lab {
     fn top(&self) -> PathBuf {
         self.folder.path().join("top")
     }
-}
-
-fn copy_of(store: &MemoryStore) -> Arc<MemoryStore> {
-    let copy = MemoryStore::new();
-    for object in list_all(store, "").unwrap() {
-        copy.put(&object.key, store.get(&object.key).unwrap()).unwrap();
-    }
-    Arc::new(copy)
 }
 
 /// Deletes the oldest snapshot and prunes; a writer at work may put the deleting off.

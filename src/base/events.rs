@@ -14,6 +14,7 @@ pub enum Stage {
     Marking,
     Repacking,
     Waiting,
+    Repairing,
     Deleting,
 }
 
@@ -28,6 +29,7 @@ impl Stage {
             Stage::Marking => "finding what is in use",
             Stage::Repacking => "repacking",
             Stage::Waiting => "waiting for writers",
+            Stage::Repairing => "repairing",
             Stage::Deleting => "deleting",
         }
     }
@@ -55,6 +57,8 @@ pub enum IssueCode {
     RestoreMetadata,
     RestoreSkipped,
     DamagedObject,
+    /// Not in a repaired snapshot because it was lost.
+    RepairLeftOut,
     CacheUnusable,
     SessionLeft,
     #[serde(other)]

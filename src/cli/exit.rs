@@ -53,8 +53,8 @@ fn ops_code(error: &OpsError) -> u8 {
         | OpsError::NoSource(_)
         | OpsError::NoSuchPath { .. }
         | OpsError::Usage(_) => code::USAGE,
-        OpsError::Unsafe(_) => code::DAMAGE,
-        OpsError::Io { .. } | OpsError::StaleStore { .. } => code::FAILED,
+        OpsError::Unsafe(_) | OpsError::RepairFirst(_) => code::DAMAGE,
+        OpsError::Io { .. } | OpsError::StaleStore { .. } | OpsError::Fenced => code::FAILED,
     }
 }
 

@@ -31,6 +31,11 @@ pub enum OpsError {
     /// Pruning would not be safe; nothing was deleted.
     #[error("nothing was deleted: {0}")]
     Unsafe(String),
+    /// What seems lost may still be brought back; the sentence says how.
+    #[error("nothing was changed: {0}")]
+    RepairFirst(String),
+    #[error("this repair's session was removed by a prune that took it for dead, so it was given up; run it again")]
+    Fenced,
 }
 
 pub type Result<T> = std::result::Result<T, OpsError>;

@@ -9,6 +9,7 @@ pub mod forget;
 pub mod list;
 pub mod probe;
 pub mod prune;
+pub mod repair;
 pub mod restore;
 pub mod retention;
 mod select;

@@ -23,6 +23,9 @@ pub struct Manifest {
     pub group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SnapshotId>,
+    /// Of a snapshot that a repair wrote: the one that it was made from, which had lost something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<SnapshotId>,
     /// The root node.
     pub tree: ChunkId,
     pub totals: Totals,

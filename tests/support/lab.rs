@@ -1,19 +1,24 @@
 //! A repository to experiment with: cheap key derivation, small chunks, and each command as one call of the library.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ssb::base::{Cancel, Entropy, Observer, Pacer, Silent, SystemClock, SystemPacer};
+use bytes::Bytes;
+use ssb::base::{Cancel, Entropy, Observer, Pacer, PackId, Silent, SystemClock, SystemPacer};
 use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, SecretText};
 use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
 use ssb::ops::check::{self, CheckOutcome, ReadData};
 use ssb::ops::prune::{self, PruneOptions, PruneSummary, Wait};
+use ssb::ops::repair::index::{self, IndexOptions, IndexOutcome};
+use ssb::ops::repair::packs::{self, PacksOptions, PacksOutcome};
+use ssb::ops::repair::snapshots::{self, SnapshotsOptions, SnapshotsOutcome};
 use ssb::repo::{Ahead, Edges, Repo, RepoError, Snapshot};
 use ssb::source::WalkOptions;
-use ssb::store::ObjectStore;
+use ssb::store::{MemoryStore, ObjectStore, list_all};
 
 /// Bytes that are never drawn twice in one process: two clients of one repository must not share a session's name.
 struct Drawn(AtomicU64);
@@ -122,6 +127,37 @@ pub fn plan_prune(repo: &Arc<Repo>) -> ssb::ops::Result<PruneSummary> {
 fn run_prune(repo: &Arc<Repo>, wait: Wait, dry_run: bool) -> ssb::ops::Result<PruneSummary> {
     let fence_after = jiff::SignedDuration::from_hours(1);
     prune::run(repo, PruneOptions { max_unused_percent: 0.0, fence_after, wait, dry_run }, &Cancel::new())
+}
+
+/// Repairs the index; what is listed at its size is not read.
+pub fn repair_index(repo: &Arc<Repo>, dry_run: bool) -> ssb::ops::Result<IndexOutcome> {
+    index::run(repo, IndexOptions { read_all: false, dry_run }, &Cancel::new())
+}
+
+/// Repairs the index, reading all footers.
+pub fn repair_index_reading_all(repo: &Arc<Repo>) -> ssb::ops::Result<IndexOutcome> {
+    index::run(repo, IndexOptions { read_all: true, dry_run: false }, &Cancel::new())
+}
+
+pub fn repair_packs(repo: &Arc<Repo>, packs: &[PackId], dry_run: bool) -> ssb::ops::Result<PacksOutcome> {
+    packs::run(repo, &PacksOptions { packs: packs.to_vec(), dry_run }, &Cancel::new())
+}
+
+pub fn repair_snapshots(repo: &Arc<Repo>, forget: bool, dry_run: bool) -> ssb::ops::Result<SnapshotsOutcome> {
+    let options = SnapshotsOptions { forget, dry_run, program: "a test".to_owned() };
+    snapshots::run(repo, &options, &Cancel::new())
+}
+
+/// Everything that a store holds.
+pub fn objects(store: &MemoryStore) -> BTreeMap<String, Bytes> {
+    let keys = list_all(store, "").unwrap().into_iter().map(|object| object.key);
+    keys.map(|key| (key.clone(), store.get(&key).unwrap())).collect()
+}
+
+pub fn copy_of(store: &MemoryStore) -> Arc<MemoryStore> {
+    let copy = MemoryStore::new();
+    objects(store).into_iter().for_each(|(key, body)| copy.put(&key, body).unwrap());
+    Arc::new(copy)
 }
 
 /// Reads and checks everything.

@@ -110,6 +110,7 @@ pub fn run(repo: &Arc<Repo>, options: BackupOptions, cancel: &Cancel) -> Result<
         policy: None,
         group: None,
         parent: parent.as_ref().map(|p| p.id),
+        original: None,
         tree,
         totals: totals.clone(),
         program,
