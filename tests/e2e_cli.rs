@@ -451,6 +451,7 @@ fn help_shows_by_example() {
         "forget",
         "prune",
         "sessions",
+        "repair",
         "stats",
         "version",
     ];

@@ -11,7 +11,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0 done            1 failed          2 wrong usage or settings
   3 done, but some sources could not be read
-  4 the repository is damaged (check found something, a restore has holes)
+  4 the repository is damaged (check found something, a restore has holes, a repair left some)
   10 no repository  12 wrong key      13 format too new  130 interrupted";
 
 /// Encrypted, deduplicated backups to S3 or a directory.
@@ -87,6 +87,7 @@ pub enum Command {
     Forget(commands::forget::ForgetArgs),
     Prune(commands::prune::PruneArgs),
     Sessions(commands::sessions::SessionsArgs),
+    Repair(commands::repair::RepairArgs),
     /// Show how large the repository is and what deduplication saves
     #[command(after_help = "Example:\n  ssb stats --json")]
     Stats,

@@ -60,6 +60,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Forget(args) => commands::forget::run(context, args),
         Command::Prune(args) => commands::prune::run(context, args),
         Command::Sessions(args) => commands::sessions::run(context, args),
+        Command::Repair(args) => commands::repair::run(context, args),
         Command::Stats => commands::stats::run(context),
         Command::Version => commands::version::run(context),
     }

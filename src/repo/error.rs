@@ -25,9 +25,9 @@ pub enum RepoError {
     NoSlots { place: String },
     #[error("{object} has format version {version}, this ssb reads version 1 only; install a newer ssb")]
     TooNew { object: String, version: u64 },
-    #[error("{object} is damaged: {what}; run 'ssb check --read-data' to see what it hits")]
+    #[error("{object} is damaged: {what}; run 'ssb check --read-data' to see what it hits and what to do")]
     Damaged { object: String, what: String },
-    #[error("{object} is missing from the repository; run 'ssb check' to see what it hits")]
+    #[error("{object} is missing from the repository; run 'ssb check' to see what it hits and what to do")]
     Missing { object: String },
     #[error("no snapshot matches '{wanted}'; 'ssb snapshots' lists them")]
     NoSnapshot { wanted: String },

@@ -71,9 +71,9 @@ fn describe(outcome: &CheckOutcome) -> String {
     if outcome.packs_unlisted > 0 {
         let packs = output::count(outcome.packs_unlisted, "pack is", "packs are");
         let why = if outcome.findings.is_empty() {
-            "left by an interrupted run or written by one that is at work; the next prune frees what nothing needs"
+            "left by an interrupted run or a repair, or written by a run that is at work; the next prune frees what nothing needs"
         } else {
-            "which may be because of the damage below; do not prune before that is mended"
+            "which may be because of the damage below; 'ssb repair index' lists them, do not prune before that is mended"
         };
         lines.push(format!("{packs} in no segment, {why}"));
     }

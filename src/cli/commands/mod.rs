@@ -7,6 +7,7 @@ pub mod forget;
 pub mod init;
 pub mod ls;
 pub mod prune;
+pub mod repair;
 pub mod restore;
 pub mod sessions;
 pub mod snapshots;

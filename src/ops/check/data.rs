@@ -1,6 +1,6 @@
 //! The data: packs are read whole, compared with their names, and every chunk in them is opened and compared with its id.
 
-use super::structure::Checked;
+use super::structure::{Checked, salvage};
 use super::{CheckOutcome, Damage, ReadData};
 use crate::base::{Cancel, ChunkId, Counter, PackId, parallel};
 use crate::index::{PackNumber, PackRecord};
@@ -12,8 +12,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// Packs that are in memory at a time; each may be as long as its writer made it.
 const WIDTH: usize = 4;
-const NEXT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
-     into another repository while their sources exist: this one still counts on the object";
 
 pub(super) fn check(
     checked: &Checked,
@@ -42,7 +40,7 @@ pub(super) fn check(
         found.0.bytes_read += pack.size_bytes;
         repo.edges.observer.add(Counter::BytesDone, pack.size_bytes);
         if let Some(verdict) = verdict {
-            found.1.find(name, verdict.what, NEXT);
+            found.1.find(name, verdict.what, &salvage(&pack.id));
             found.2.push((pack, verdict.chunks));
         }
         Ok(())

@@ -12,13 +12,23 @@ use roaring::RoaringTreemap;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const RESTORE_IT: &str = "bring the object back from a copy of the bucket or its version history; otherwise back the hit files up \
-     into another repository while their sources exist: this one still counts on the object";
-const BACK_UP_AGAIN: &str = "run the backups again: what is missing is stored again from sources that still have it";
-
+const MISSING: &str = "bring the object back from a copy of the bucket or its version history; otherwise run 'ssb repair index', then \
+     the backups again, which store what their sources still have";
+const BACK_UP_AGAIN: &str = "run 'ssb repair index', then the backups again: what is missing is stored again from sources that still have \
+     it; 'ssb repair snapshots' gives up what stays lost";
+const LIST_ANEW: &str =
+    "bring the object back from a copy of the bucket, or run 'ssb repair index', which lists its packs anew";
 const DELETE_IT: &str = "bring the object back from a copy of the bucket, or run the backups again and then delete it";
-const FORGET_IT: &str =
-    "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id";
+const FORGET_IT: &str = "bring the object back from a copy of the bucket, or give the snapshot up with 'ssb forget' and its id, or with \
+     'ssb repair snapshots --forget'";
+
+/// What to do about a pack that is there and not as it should be.
+pub(super) fn salvage(pack: &PackId) -> String {
+    format!(
+        "bring the object back from a copy of the bucket or its version history; otherwise run 'ssb repair packs {pack}', which \
+         saves what is whole in it, then the backups again, which store what their sources still have"
+    )
+}
 
 /// What the structure check leaves for the later steps.
 pub(super) struct Checked {
@@ -39,13 +49,14 @@ pub(super) fn check(
     let listing = repo.snapshots()?;
     let view = Arc::new(repo.sync(cancel)?);
     for (object, error) in view.damaged.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        damage.find(object.clone(), error.to_string(), DELETE_IT);
+        let next = if object.starts_with(layout::SEGMENTS) { LIST_ANEW } else { DELETE_IT };
+        damage.find(object.clone(), error.to_string(), next);
     }
     for (id, error) in &listing.damaged {
         damage.find(layout::snapshot(id), error.to_string(), FORGET_IT);
     }
     for (prefix, next) in
-        [(layout::SEGMENTS, DELETE_IT), (layout::CONDEMNED, DELETE_IT), (layout::SNAPSHOTS, FORGET_IT)]
+        [(layout::SEGMENTS, LIST_ANEW), (layout::CONDEMNED, DELETE_IT), (layout::SNAPSHOTS, FORGET_IT)]
     {
         check_names(repo, prefix, next, damage, cancel)?;
     }
@@ -147,11 +158,11 @@ fn check_packs(
         if size.is_none() && condemned.contains(&pack.id) {
             return;
         }
-        let what = match size {
-            None => "it is missing".to_owned(),
-            Some(size) => format!("it has {size} bytes instead of {}", pack.size_bytes),
+        let (what, next) = match size {
+            None => ("it is missing".to_owned(), MISSING.to_owned()),
+            Some(size) => (format!("it has {size} bytes instead of {}", pack.size_bytes), salvage(&pack.id)),
         };
-        damage.find(layout::pack(&pack.id), what, RESTORE_IT);
+        damage.find(layout::pack(&pack.id), what, &next);
     })?;
     outcome.packs = listed;
     Ok(bad)
