@@ -15,7 +15,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, IntoParallel
 use ssb::base::edge::random;
 use ssb::base::{ChunkId, SystemEntropy};
 use ssb::chunker::{Chunker, ChunkerParams, is_noise};
-use ssb::crypto::{MasterKeys, Sealer, SecretKey};
+use ssb::crypto::{MasterKeys, Nonce, Sealer, SecretKey};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::error::Error;
@@ -98,8 +98,10 @@ struct Place {
 
 impl Place {
     /// One key seals everything here, so no two chunks may have the same.
-    fn ordinal(&self) -> u64 {
-        (self.pack as u64) << 32 | self.offset
+    fn nonce(&self) -> Nonce {
+        let mut nonce = [0; 24];
+        nonce[..8].copy_from_slice(&((self.pack as u64) << 32 | self.offset).to_le_bytes());
+        nonce
     }
 
     /// Its sealed bytes in those of the pack.
@@ -237,7 +239,7 @@ impl Repository {
         worker.pack.extend_from_slice(shrunk.map_or(chunk, |length| &packed[..length]));
         let (pack, plain_len, compressed) = (worker.pack_number, chunk.len(), shrunk.is_some());
         let mut place = Place { pack, offset: offset as u64, sealed_len: 0, plain_len, compressed };
-        self.sealer.seal(place.ordinal(), &aad(&id), &mut worker.pack, offset)?;
+        self.sealer.seal(&place.nonce(), &aad(&id), &mut worker.pack, offset)?;
         place.sealed_len = worker.pack.len() - offset;
         self.shard(&id).insert(id, Some(place));
         if worker.pack.len() < PACK_BYTES { Ok(()) } else { self.write_pack(worker) }
@@ -270,7 +272,7 @@ impl Repository {
             let mut bytes = fs::read(self.pack_path(number))?;
             self.with_worker(|worker| {
                 chunks.iter().try_for_each(|(id, place)| {
-                    let packed = self.sealer.open(place.ordinal(), &aad(id), place.of(&mut bytes))?;
+                    let packed = self.sealer.open(&place.nonce(), &aad(id), place.of(&mut bytes))?;
                     let plain = unpack(&mut worker.decompressor, &mut worker.plain, place, packed)?;
                     if self.keys.chunk_id(plain) == *id { Ok(()) } else { Err("a chunk is another one".into()) }
                 })
@@ -278,24 +280,24 @@ impl Repository {
         })
     }
 
-    /// Copies all packs under another key, as they are rewritten when some of their chunks are needed no more.
+    /// Copies all packs with the seals that they have, as they are rewritten when few of their chunks are not needed any more.
     fn rewrite(&self, packs: &[Vec<(ChunkId, Place)>]) -> Result<()> {
         let folder = self.folder.join("rewritten");
         fs::create_dir(&folder)?;
-        let sealer = Sealer::new(&SecretKey::from_bytes(random(&SystemEntropy)));
         packs.par_iter().enumerate().try_for_each(|(number, chunks)| {
             let mut bytes = fs::read(self.pack_path(number))?;
-            self.with_worker(|worker| {
-                for (id, place) in chunks {
-                    let packed = self.sealer.open(place.ordinal(), &aad(id), place.of(&mut bytes))?;
-                    let offset = worker.pack.len();
-                    worker.pack.extend_from_slice(packed);
-                    sealer.seal(place.ordinal(), &aad(id), &mut worker.pack, offset)?;
-                }
-                fs::write(folder.join(number.to_string()), &worker.pack)?;
-                worker.pack.clear();
-                Ok(())
-            })
+            let before = blake3::hash(&bytes);
+            let mut end = 0;
+            for (_, place) in chunks {
+                let begin = place.offset as usize;
+                bytes.copy_within(begin..begin + place.sealed_len, end);
+                end += place.sealed_len;
+            }
+            bytes.truncate(end);
+            if blake3::hash(&bytes) != before {
+                return Err("a pack of which all stays has changed".into());
+            }
+            Ok(fs::write(folder.join(number.to_string()), &bytes)?)
         })
     }
 
@@ -327,7 +329,7 @@ impl Repository {
             let place = self.shard(id).get(id).copied().flatten().ok_or("a chunk was not stored")?;
             let sealed = room(&mut worker.packed, place.sealed_len);
             packs[place.pack].read_exact_at(sealed, place.offset)?;
-            let packed = self.sealer.open(place.ordinal(), &aad(id), sealed)?;
+            let packed = self.sealer.open(&place.nonce(), &aad(id), sealed)?;
             let plain = unpack(&mut worker.decompressor, &mut worker.plain, &place, packed)?;
             for part in plain.chunks(if window.sparse { HOLE_BYTES } else { place.plain_len }) {
                 if !window.sparse || part.iter().any(|&byte| byte != 0) {

@@ -53,11 +53,13 @@ fn decompress(bencher: Bencher, level: i32) {
 fn seal(bencher: Bencher) {
     let sealer = Sealer::new(&secret_key());
     let mut buffer = NOISE[..SEALED_BYTES].to_vec();
-    let mut ordinal = 0;
+    let mut nonce = [0; 24];
+    let mut ordinal = 0u64;
     bencher.counter(BytesCount::new(SEALED_BYTES)).bench_local(|| {
         buffer.truncate(SEALED_BYTES);
         ordinal += 1;
-        sealer.seal(ordinal, &[0; 64], &mut buffer, 0).unwrap();
+        nonce[..8].copy_from_slice(&ordinal.to_le_bytes());
+        sealer.seal(&nonce, &[0; 64], &mut buffer, 0).unwrap();
     });
 }
 
@@ -65,7 +67,7 @@ fn seal(bencher: Bencher) {
 fn open(bencher: Bencher) {
     let sealer = Sealer::new(&secret_key());
     let mut sealed = NOISE[..SEALED_BYTES].to_vec();
-    sealer.seal(0, &[0; 64], &mut sealed, 0).unwrap();
-    let open = |sealed: &mut Vec<u8>| sealer.open(0, &[0; 64], sealed).map(|plain| plain.len()).unwrap();
+    sealer.seal(&[0; 24], &[0; 64], &mut sealed, 0).unwrap();
+    let open = |sealed: &mut Vec<u8>| sealer.open(&[0; 24], &[0; 64], sealed).map(|plain| plain.len()).unwrap();
     bencher.counter(BytesCount::new(SEALED_BYTES)).with_inputs(|| sealed.clone()).bench_refs(open);
 }

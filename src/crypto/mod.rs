@@ -10,7 +10,7 @@ mod secret;
 
 pub use kdf::{KdfParams, derive_from_passphrase};
 pub use keys::MasterKeys;
-pub use seal::{Sealer, TAG_BYTES, WRAP_BYTES, unwrap_key, wrap_key};
+pub use seal::{Nonce, Sealer, TAG_BYTES, WRAP_BYTES, unwrap_key, wrap_key};
 pub use secret::{SecretKey, SecretText};
 
 /// Why a secret operation failed. Never tells anything of the secret.

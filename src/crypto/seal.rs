@@ -1,5 +1,4 @@
-//! XChaCha20-Poly1305 in place. A [`Sealer`] works under a key that is used for one object only, so its nonces are
-//! plain ordinals.
+//! XChaCha20-Poly1305 in place. Knows no objects: which nonce belongs to which text is for whoever seals it.
 
 use super::{CryptoError, SecretKey};
 use chacha20poly1305::aead::AeadInOut;
@@ -10,6 +9,9 @@ pub const TAG_BYTES: usize = 16;
 /// A wrapped key: nonce, key, tag.
 pub const WRAP_BYTES: usize = 24 + 32 + TAG_BYTES;
 
+/// What tells two texts under one key apart.
+pub type Nonce = [u8; 24];
+
 /// Seals and opens under the random key of one object.
 pub struct Sealer(XChaCha20Poly1305);
 
@@ -18,41 +20,35 @@ impl Sealer {
         Self(XChaCha20Poly1305::new(key.expose().into()))
     }
 
-    /// Encrypts `buffer[from..]` in place and appends the tag. Each ordinal may be used once per key.
+    /// Encrypts `buffer[from..]` in place and appends the tag. No two texts may have the same nonce under one key.
     ///
     /// # Errors
     /// [`CryptoError::NotAuthentic`] only for texts beyond the cipher's limit of 256 GiB.
-    pub fn seal(&self, ordinal: u64, aad: &[u8], buffer: &mut Vec<u8>, from: usize) -> Result<(), CryptoError> {
+    pub fn seal(&self, nonce: &Nonce, aad: &[u8], buffer: &mut Vec<u8>, from: usize) -> Result<(), CryptoError> {
         let tag = self
             .0
-            .encrypt_inout_detached(&nonce(ordinal), aad, (&mut buffer[from..]).into())
+            .encrypt_inout_detached(nonce.into(), aad, (&mut buffer[from..]).into())
             .map_err(|_| CryptoError::NotAuthentic)?;
         buffer.extend_from_slice(&tag);
         Ok(())
     }
 
     /// Decrypts `sealed` in place and returns the part of it that is plaintext.
-    pub fn open<'a>(&self, ordinal: u64, aad: &[u8], sealed: &'a mut [u8]) -> Result<&'a mut [u8], CryptoError> {
+    pub fn open<'a>(&self, nonce: &Nonce, aad: &[u8], sealed: &'a mut [u8]) -> Result<&'a mut [u8], CryptoError> {
         let length = sealed.len().checked_sub(TAG_BYTES).ok_or(CryptoError::NotAuthentic)?;
         let (text, tag) = sealed.split_at_mut(length);
         let tag = Tag::try_from(&*tag).map_err(|_| CryptoError::NotAuthentic)?;
         self.0
-            .decrypt_inout_detached(&nonce(ordinal), aad, (&mut *text).into(), &tag)
+            .decrypt_inout_detached(nonce.into(), aad, (&mut *text).into(), &tag)
             .map_err(|_| CryptoError::NotAuthentic)?;
         Ok(text)
     }
 }
 
-fn nonce(ordinal: u64) -> XNonce {
-    let mut nonce = [0; 24];
-    nonce[..8].copy_from_slice(&ordinal.to_le_bytes());
-    nonce.into()
-}
-
 /// Wraps `key` under `wrapping`; `nonce` must be random.
 pub fn wrap_key(
     wrapping: &SecretKey,
-    nonce: [u8; 24],
+    nonce: Nonce,
     aad: &[u8],
     key: &SecretKey,
 ) -> Result<[u8; WRAP_BYTES], CryptoError> {
@@ -88,17 +84,17 @@ mod tests {
     fn opens_only_in_its_own_place_and_undamaged() {
         let sealer = Sealer::new(&SecretKey::from_bytes([1; 32]));
         let mut sealed = b"headtext".to_vec();
-        sealer.seal(5, b"aad", &mut sealed, 4).unwrap();
+        sealer.seal(&[5; 24], b"aad", &mut sealed, 4).unwrap();
         assert_eq!(&sealed[..4], b"head");
         let mut body = sealed[4..].to_vec();
-        assert_eq!(sealer.open(5, b"aad", &mut body.clone()).unwrap(), b"text");
-        assert!(sealer.open(6, b"aad", &mut body.clone()).is_err());
-        assert!(sealer.open(5, b"AAD", &mut body.clone()).is_err());
-        assert!(sealer.open(5, b"aad", &mut body[..10].to_vec()).is_err());
-        assert!(Sealer::new(&SecretKey::from_bytes([2; 32])).open(5, b"aad", &mut body.clone()).is_err());
+        assert_eq!(sealer.open(&[5; 24], b"aad", &mut body.clone()).unwrap(), b"text");
+        assert!(sealer.open(&[6; 24], b"aad", &mut body.clone()).is_err());
+        assert!(sealer.open(&[5; 24], b"AAD", &mut body.clone()).is_err());
+        assert!(sealer.open(&[5; 24], b"aad", &mut body[..10].to_vec()).is_err());
+        assert!(Sealer::new(&SecretKey::from_bytes([2; 32])).open(&[5; 24], b"aad", &mut body.clone()).is_err());
         for bit in 0..body.len() * 8 {
             body[bit / 8] ^= 1 << (bit % 8);
-            assert!(sealer.open(5, b"aad", &mut body.clone()).is_err(), "bit {bit}");
+            assert!(sealer.open(&[5; 24], b"aad", &mut body.clone()).is_err(), "bit {bit}");
             body[bit / 8] ^= 1 << (bit % 8);
         }
     }

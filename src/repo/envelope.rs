@@ -3,7 +3,7 @@
 use super::error::{RepoError, Result};
 use crate::base::Entropy;
 use crate::base::edge::random;
-use crate::crypto::{CryptoError, MasterKeys, Sealer, SecretKey, WRAP_BYTES, unwrap_key, wrap_key};
+use crate::crypto::{CryptoError, MasterKeys, Nonce, Sealer, SecretKey, WRAP_BYTES, unwrap_key, wrap_key};
 
 pub const MAGIC: [u8; 4] = *b"ssb\0";
 pub const VERSION: u8 = 1;
@@ -14,6 +14,8 @@ const KIND_AT: usize = 5;
 const FIXED_BYTES: usize = 13;
 /// Length of a header with a symmetric wrap.
 pub const HEADER_BYTES: usize = FIXED_BYTES + WRAP_BYTES;
+/// The only text under its object's key.
+const BODY_NONCE: Nonce = [0; 24];
 /// Payloads are compressed at this level: they are small and read often.
 const PAYLOAD_ZSTD_LEVEL: i32 = 3;
 /// No payload is larger when unpacked; a bound against decompression bombs by a holder of the key.
@@ -92,7 +94,7 @@ pub fn seal(keys: &MasterKeys, entropy: &dyn Entropy, kind: ObjectKind, payload:
     let mut object = header.bytes.clone();
     object.push(packed.is_some().into());
     object.extend_from_slice(packed.as_deref().unwrap_or(payload));
-    header.sealer.seal(0, &header.bytes, &mut object, header.bytes.len()).map_err(seal_error)?;
+    header.sealer.seal(&BODY_NONCE, &header.bytes, &mut object, header.bytes.len()).map_err(seal_error)?;
     Ok(object)
 }
 
@@ -104,7 +106,8 @@ pub fn open(keys: &MasterKeys, kind: ObjectKind, name: &str, object: &[u8]) -> R
         return Err(damaged("it is an object of another kind"));
     }
     let mut body = object[header.bytes.len()..].to_vec();
-    let text = header.sealer.open(0, &header.bytes, &mut body).map_err(|_| damaged("its content does not open"))?;
+    let text =
+        header.sealer.open(&BODY_NONCE, &header.bytes, &mut body).map_err(|_| damaged("its content does not open"))?;
     match text.split_first() {
         Some((0, payload)) => Ok(payload.to_vec()),
         Some((1, packed)) => decompress(packed).ok_or_else(|| damaged("its content does not decompress")),

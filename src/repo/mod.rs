@@ -35,4 +35,4 @@ pub use slot::{Slot, SlotMaker};
 pub use snapshot::{Manifest, Snapshot, Totals};
 pub use snapshots::Listing;
 pub use view::{StoredList, View};
-pub use writer::{ChunkWriter, WriterOptions, Written};
+pub use writer::{ChunkWriter, WriterOptions, Written, full_pack_bytes};

@@ -98,7 +98,7 @@ impl ChunkReader {
         buffer: &'a mut Vec<u8>,
     ) -> Result<&'a [u8]> {
         let damaged = |what: &str| RepoError::damaged(layout::pack(&pack.id), format!("chunk {} {what}", id.short()));
-        let packed = open_packed(&pack.sealer, pack.kind, place.ordinal, id, sealed);
+        let packed = open_packed(&pack.sealer, pack.kind, id, sealed);
         let packed = packed.ok_or_else(|| damaged("does not open"))?;
         unpack(&self.repo.keys, id, packed, place.plain_len, place.compressed, buffer)
             .ok_or_else(|| damaged("does not unpack to what its id says"))

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// A pack of data is full at this length.
 const DATA_PACK_BYTES: usize = 16 << 20;
 const TREE_PACK_BYTES: usize = 4 << 20;
 /// Chunk ids and lengths after which a segment is written, so that a crash late in a long run loses little.
@@ -38,6 +39,14 @@ const CLAIM_SHARDS: usize = 64;
 const UPLOADS_REMOTE: usize = 4;
 const UPLOADS_LOCAL: usize = 2;
 const MOST_LANES: usize = 4;
+
+/// How long a pack is, about, if there is enough to fill it.
+pub fn full_pack_bytes(kind: ChunkKind) -> usize {
+    match kind {
+        ChunkKind::Data => DATA_PACK_BYTES,
+        ChunkKind::Tree => TREE_PACK_BYTES,
+    }
+}
 
 /// How chunks are stored.
 #[derive(Clone, Copy, Debug)]
@@ -173,10 +182,11 @@ impl ChunkWriter {
             shared.stored_bytes.fetch_add(packed.len() as u64, Relaxed);
             return Ok(());
         }
-        let (mut lane, target_bytes) = match kind {
-            ChunkKind::Data => (self.free_lane(), DATA_PACK_BYTES),
-            ChunkKind::Tree => (lock(&self.tree), TREE_PACK_BYTES),
+        let mut lane = match kind {
+            ChunkKind::Data => self.free_lane(),
+            ChunkKind::Tree => lock(&self.tree),
         };
+        let target_bytes = full_pack_bytes(kind);
         let mut pack = match lane.take() {
             Some(pack) => pack,
             None => {
@@ -194,7 +204,8 @@ impl ChunkWriter {
             *lane = Some(pack);
             return Ok(());
         }
-        self.enqueue(pack)
+        self.enqueue(pack.finish()?);
+        Ok(())
     }
 
     /// The first lane that nobody is sealing into, so that a small run fills one pack.
@@ -203,19 +214,30 @@ impl ChunkWriter {
         free.unwrap_or_else(|| lock(&self.data[rayon::current_thread_index().unwrap_or(0) % self.data.len()]))
     }
 
-    fn enqueue(&self, pack: PackBuilder) -> Result<()> {
-        let pack = pack.finish()?;
+    /// Stores a pack whose chunks nobody puts or copies beside.
+    pub fn put_pack(&self, pack: FinishedPack) -> Result<()> {
+        self.shared.check()?;
+        let plain_bytes = pack.listing.chunks.iter().map(|chunk| u64::from(chunk.plain_len)).sum();
+        self.shared.new_chunks.fetch_add(pack.listing.chunks.len() as u64, Relaxed);
+        self.shared.new_bytes.fetch_add(plain_bytes, Relaxed);
+        self.enqueue(pack);
+        Ok(())
+    }
+
+    fn enqueue(&self, pack: FinishedPack) {
         // The other end goes away only after this one.
         if let Some(queue) = &self.queue {
             queue.send(pack).ok();
         }
-        Ok(())
     }
 
     /// Stores what is in the lanes, waits for the uploads and writes the last segment.
     pub fn finish(mut self) -> Result<Written> {
         let lanes: Vec<_> = self.data.iter().chain([&self.tree]).filter_map(|lane| lock(lane).take()).collect();
-        let queued = lanes.into_par_iter().try_for_each(|pack| self.enqueue(pack));
+        let queued = lanes.into_par_iter().try_for_each(|pack| -> Result<()> {
+            self.enqueue(pack.finish()?);
+            Ok(())
+        });
         self.join();
         queued?;
         let shared = &self.shared;

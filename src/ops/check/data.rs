@@ -122,9 +122,9 @@ fn examine(repo: &Repo, name: &str, pack: &PackRecord, mut bytes: Vec<u8>) -> Op
     };
     let Some(kind) = ChunkKind::of(header.kind) else { return Some(Verdict::whole("it is no pack")) };
     let (mut bad, mut plain) = (Vec::new(), Vec::new());
-    for (ordinal, c) in listed.iter().enumerate() {
+    for c in &listed {
         let sealed = &mut bytes[c.offset as usize..][..c.sealed_len as usize];
-        let whole = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed)
+        let whole = open_packed(&header.sealer, kind, &c.id, sealed)
             .and_then(|packed| unpack(&repo.keys, &c.id, packed, c.plain_len, c.compressed, &mut plain));
         if whole.is_none() {
             bad.push(c.id);

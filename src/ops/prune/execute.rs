@@ -5,8 +5,8 @@ use super::{PruneOptions, PruneSummary, Wait, needed_but_missing, writers};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
-use crate::repo::pack::{open_packed, read_pack};
-use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, layout};
+use crate::repo::pack::{open_packed, read_pack, shrink};
+use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, full_pack_bytes, layout};
 use crate::store::{ErrorKind, list_all};
 use jiff::{SignedDuration, Timestamp};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -104,7 +104,8 @@ fn stop_if(cancel: &Cancel) -> Result<()> {
     if cancel.is_cancelled() { Err(RepoError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again.
+/// Copies the marked chunks of packs that go into new packs, as they are: neither unpacked nor compressed again. What stays of
+/// a pack and is not little keeps its seals; only the rest is gathered and sealed anew.
 fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &Marks, cancel: &Cancel) -> Result<()> {
     if packs.is_empty() {
         return Ok(());
@@ -130,6 +131,14 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
     };
     let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
     let kind = ChunkKind::of(header.kind).ok_or_else(|| damaged("is no pack"))?;
+    let stays = |ordinal: usize| marks.used.contains(pack.number + ordinal as u64);
+    let staying = listed.iter().enumerate().filter(|(ordinal, _)| stays(*ordinal));
+    let staying_bytes: usize = staying.map(|(_, c)| c.sealed_len as usize).sum();
+    if staying_bytes >= full_pack_bytes(kind) / 2
+        && let Some(pack) = shrink(&*repo.edges.entropy, &pack.id, kind, &header, &listed, &mut bytes, stays)?
+    {
+        return Ok(writer.put_pack(pack)?);
+    }
     // Chunks follow one another without a gap, so several threads can have a part of them each.
     let mut parts = Vec::new();
     let mut rest = &mut bytes[header.bytes.len()..];
@@ -143,8 +152,8 @@ fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter
         for (ordinal, c) in (first..).zip(chunks) {
             let (sealed, later) = std::mem::take(&mut rest).split_at_mut(c.sealed_len as usize);
             rest = later;
-            if marks.used.contains(pack.number + ordinal as u64) {
-                let packed = open_packed(&header.sealer, kind, ordinal as u32, &c.id, sealed);
+            if stays(ordinal) {
+                let packed = open_packed(&header.sealer, kind, &c.id, sealed);
                 let packed = packed.ok_or_else(|| damaged("has a needed chunk that does not open"))?;
                 writer.copy(kind, c.id, c.plain_len, packed, c.compressed)?;
             }

@@ -255,12 +255,12 @@ fn open_all(
     let (mut opened, mut done, mut plain) = (Vec::new(), HashSet::new(), Vec::new());
     for (header, chunks) in own.into_iter().chain(others) {
         let Some(kind) = ChunkKind::of(header.kind) else { continue };
-        for (ordinal, chunk) in chunks.into_iter().enumerate() {
+        for chunk in chunks {
             ids.insert(chunk.id);
             let range = chunk.offset as usize..chunk.offset as usize + chunk.sealed_len as usize;
             let Some(sealed) = bytes.get(range).filter(|_| !done.contains(&chunk.id)) else { continue };
             let mut sealed = sealed.to_vec();
-            let Some(packed) = open_packed(&header.sealer, kind, ordinal as u32, &chunk.id, &mut sealed) else {
+            let Some(packed) = open_packed(&header.sealer, kind, &chunk.id, &mut sealed) else {
                 continue;
             };
             if unpack(&repo.keys, &chunk.id, packed, chunk.plain_len, chunk.compressed, &mut plain).is_some() {
