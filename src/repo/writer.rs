@@ -214,14 +214,14 @@ impl ChunkWriter {
         free.unwrap_or_else(|| lock(&self.data[rayon::current_thread_index().unwrap_or(0) % self.data.len()]))
     }
 
-    /// Stores a pack whose chunks nobody puts or copies beside.
+    /// Stores a pack whose chunks nobody puts or copies beside, on the caller's thread.
     pub fn put_pack(&self, pack: FinishedPack) -> Result<()> {
         self.shared.check()?;
         let plain_bytes = pack.listing.chunks.iter().map(|chunk| u64::from(chunk.plain_len)).sum();
         self.shared.new_chunks.fetch_add(pack.listing.chunks.len() as u64, Relaxed);
         self.shared.new_bytes.fetch_add(plain_bytes, Relaxed);
-        self.enqueue(pack);
-        Ok(())
+        self.shared.upload(pack)?;
+        self.shared.write_segment(false)
     }
 
     fn enqueue(&self, pack: FinishedPack) {

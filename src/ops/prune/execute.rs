@@ -14,6 +14,8 @@ use roaring::RoaringTreemap;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Packs that are in memory at a time.
+const MOST_PACKS: usize = 4;
 /// Chunks that one thread copies before it looks for the next part.
 const COPIED_AT_ONCE: usize = 256;
 /// Chunks after which a consolidated segment is full, and that are read at a time, about; bounds memory.
@@ -113,7 +115,8 @@ fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &
     repo.edges.observer.stage(Stage::Repacking);
     let options = WriterOptions { zstd_level: 3, lanes: rayon::current_num_threads(), dry_run: false };
     let writer = ChunkWriter::start(repo.clone(), view.clone(), options);
-    let width = rayon::current_num_threads().min(4);
+    // From a remote store, more of them hide its latency.
+    let width = if repo.store.is_local() { rayon::current_num_threads().min(MOST_PACKS) } else { MOST_PACKS };
     let copied = parallel::for_each(packs.iter(), width, cancel, |pack| copy_pack(repo, pack, marks, &writer));
     // What was copied is listed even if a later pack fails; it is found and freed by the next prune.
     let finished = writer.finish();
