@@ -6,7 +6,7 @@ use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::pack::{open_packed, read_pack, shrink};
-use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, View, WriterOptions, full_pack_bytes, layout};
+use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, StoredList, View, WriterOptions, full_pack_bytes, layout};
 use crate::store::{ErrorKind, list_all};
 use jiff::{SignedDuration, Timestamp};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -275,31 +275,51 @@ fn delete(repo: &Repo, view: &View, replace: &[SegmentId], heeded: &HashSet<Stri
     repo.store.delete_many(&segments)?;
     let condemned = view.condemned_ids();
     let lists = view.lists.lock().unwrap_or_else(PoisonError::into_inner);
-    let doomed = lists.iter().filter(|list| heeded.contains(&list.key)).flat_map(|list| &list.packs);
-    let doomed: HashSet<PackId> = doomed.copied().collect();
     let mut there = HashSet::new();
-    let mut newest = Timestamp::MIN;
+    let mut now = lists.iter().map(|list| list.written).max().unwrap_or(Timestamp::MIN);
     for object in list_all(&*repo.store, layout::PACKS)? {
-        newest = newest.max(object.modified);
+        // The store's clock shows in what it wrote last.
+        now = now.max(object.modified);
         there.extend(layout::parse_pack(&object.key).filter(|id| condemned.contains(id)));
     }
-    let doomed: Vec<PackId> = there.intersection(&doomed).copied().collect();
+    let doomed: HashSet<PackId> =
+        lists.iter().filter(|list| heeded.contains(&list.key)).flat_map(|l| &l.packs).copied().collect();
+    let doomed: Vec<PackId> = doomed.intersection(&there).copied().collect();
+    renew(repo, &lists, &doomed, now)?;
     for packs in doomed.chunks(DELETED_AT_ONCE) {
         repo.store.delete_many(&packs.iter().map(layout::pack).collect::<Vec<_>>())?;
     }
-    let gone: HashSet<PackId> = doomed.into_iter().collect();
-    // The store's clock shows in what it wrote last.
-    let now = lists.iter().map(|list| list.written).max().unwrap_or(newest).max(newest);
-    let mut old = Vec::new();
-    for list in lists.iter().filter(|list| now.duration_since(list.written) > LIST_FRESH) {
-        if list.packs.iter().any(|pack| gone.contains(pack)) {
-            // Its time counts from when its packs are gone, which is now: the same bytes, written again.
-            let bytes = repo.store.get(&list.key)?;
-            repo.store.put(&list.key, bytes)?;
-        } else if now.duration_since(list.written) > LIST_AGE && !list.packs.iter().any(|pack| there.contains(pack)) {
-            old.push(list.key.clone());
-        }
+    forget_lists(repo, &lists, &there, now)
+}
+
+/// A list's time counts from when its packs are gone, which is about to be: the same bytes, written again. Before the packs
+/// go, so that at no moment, whoever dies, packs are just gone and their list is old.
+fn renew(repo: &Repo, lists: &[StoredList], doomed: &[PackId], now: Timestamp) -> Result<()> {
+    let doomed: HashSet<&PackId> = doomed.iter().collect();
+    let goes = |list: &&StoredList| list.packs.iter().any(|pack| doomed.contains(pack));
+    for list in lists.iter().filter(|list| now.duration_since(list.written) > LIST_FRESH).filter(goes) {
+        let bytes = repo.store.get(&list.key)?;
+        repo.store.put(&list.key, bytes)?;
     }
-    repo.store.delete_many(&old)?;
     Ok(())
+}
+
+/// Deletes lists whose packs are long gone; `there` are the condemned packs that were there when all were listed.
+///
+/// How old a list is, is asked for after that: another prune may have renewed it and deleted its packs since the list was read.
+fn forget_lists(repo: &Repo, lists: &[StoredList], there: &HashSet<PackId>, now: Timestamp) -> Result<()> {
+    let is_old = |written: Timestamp| now.duration_since(written) > LIST_AGE;
+    let is_gone = |list: &&StoredList| !list.packs.iter().any(|pack| there.contains(pack));
+    let old = lists.iter().filter(|list| is_old(list.written)).filter(is_gone);
+    let mut old: HashSet<&str> = old.map(|list| list.key.as_str()).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let listed = list_all(&*repo.store, layout::CONDEMNED)?;
+    let still_old: Vec<String> = listed
+        .into_iter()
+        .filter(|object| is_old(object.modified) && old.remove(object.key.as_str()))
+        .map(|o| o.key)
+        .collect();
+    Ok(repo.store.delete_many(&still_old)?)
 }
