@@ -180,6 +180,48 @@ fn a_prune_beside_a_prune_that_moves_what_was_marked() {
     }
 }
 
+/// Does `mine` with an empty repository. Before its n-th call another backs up; before a later one, the k-th, that snapshot
+/// is forgotten and freed. So what is looked at has come and gone again before the end.
+fn beside_what_comes_and_goes(mine: impl Fn(&Arc<Repo>, &str) + Sync) {
+    let lab = Lab::new();
+    for n in 0.. {
+        for k in n + 1.. {
+            let when = format!("beside a backup at call {n} that is freed at call {k}");
+            let store = Arc::new(MemoryStore::new());
+            let (other, top) = (create(store.clone(), None).unwrap(), lab.top());
+            let faulty = FaultStore::new(store.clone(), move |call| {
+                if call.index == n {
+                    elsewhere(|| back_up(&other, &top));
+                } else if call.index == k {
+                    elsewhere(|| forget_and_prune(&other));
+                }
+                Fault::None
+            });
+            let faulty = Arc::new(faulty);
+            let repo = open(faulty.clone(), None).unwrap();
+            on_own_workers(|| mine(&repo, &when));
+            assert_sound(&repo, &when);
+            let calls = faulty.calls();
+            if calls <= n {
+                return assert!(n > 8, "only {n} calls");
+            }
+            if calls <= k {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prune_beside_what_comes_and_goes() {
+    beside_what_comes_and_goes(|repo, when| drop(prune(repo).unwrap_or_else(|e| panic!("{when}: {e}"))));
+}
+
+#[test]
+fn a_check_beside_what_comes_and_goes() {
+    beside_what_comes_and_goes(assert_sound);
+}
+
 /// What a writer sees when it begins, and what another prune then condemns.
 struct Begun {
     session: Session,

@@ -85,14 +85,22 @@ impl Repo {
         Ok(Snapshot { id, manifest })
     }
 
-    /// The names of all snapshots and segments. Whoever misses something and finds one of them gone has met a prune, not
-    /// damage, and looks again.
+    /// The names of all snapshots, segments and condemned lists. If they are the same before and after something was missed, it
+    /// is damage, for whatever lists a chunk now did so all the while. If not, others may have moved it, or freed it with the
+    /// snapshots that needed it.
     pub fn names(&self) -> Result<HashSet<String>> {
         let mut names = HashSet::new();
-        for prefix in [layout::SNAPSHOTS, layout::SEGMENTS] {
+        for prefix in [layout::SNAPSHOTS, layout::SEGMENTS, layout::CONDEMNED] {
             self.store.list(prefix, &mut |object| names.extend([object.key]))?;
         }
         Ok(names)
+    }
+
+    /// Whether, since the names were as `before`, something has gone or a condemned list has come: for those to whom it costs
+    /// too much to look again because of every backup.
+    pub fn has_met_a_prune(&self, before: &HashSet<String>) -> Result<bool> {
+        let now = self.names()?;
+        Ok(!before.is_subset(&now) || now.difference(before).any(|name| name.starts_with(layout::CONDEMNED)))
     }
 
     pub fn delete_snapshots(&self, ids: &[SnapshotId]) -> Result<()> {

@@ -101,7 +101,7 @@ pub fn run(repo: &Arc<Repo>, read_data: ReadData, seed: u64, cancel: &Cancel) ->
         let names = repo.names()?;
         let outcome = look(repo, read_data, seed, cancel)?;
         // What a prune has taken away meanwhile looks like damage.
-        if outcome.findings.is_empty() || tries >= TRIES || names.is_subset(&repo.names()?) {
+        if outcome.findings.is_empty() || tries >= TRIES || !repo.has_met_a_prune(&names)? {
             return Ok(outcome);
         }
         tries += 1;

@@ -71,9 +71,9 @@ pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<P
     loop {
         let names = repo.names()?;
         match try_run(repo, options, cancel) {
-            // Another prune or a repair was faster, and has stored and listed what is needed before it condemned or deleted
-            // anything. If not, the next try finds out.
-            Err(OpsError::Unsafe(_)) if tries < TRIES && !names.is_subset(&repo.names()?) => tries += 1,
+            // Others were at work meanwhile. Another prune or a repair has stored and listed what is needed before it condemned
+            // or deleted anything; and what has come may have gone again. If it was nothing of that, the next try finds out.
+            Err(OpsError::Unsafe(_)) if tries < TRIES && names != repo.names()? => tries += 1,
             other => return other,
         }
     }
