@@ -1,13 +1,18 @@
-//! Condemned lists after their time has begun: for how long they are remembered, and from when that counts.
+//! Condemned lists after their time has begun: for how long they are remembered, from when that counts, and where chunks are
+//! copied from that lie in condemned packs only.
 
 mod support;
 
 use jiff::{SignedDuration, Timestamp};
-use ssb::base::{Clock, PackId};
+use ssb::base::{Cancel, Clock, PackId};
 use ssb::repo::{Repo, layout};
 use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation, RecordStore};
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use support::lab::{create, elsewhere, on_own_workers, open, prune};
+use support::lab::{
+    assert_no_garbage, assert_sound, backed_up, copy_of, create, elsewhere, on_own_workers, open, prune,
+};
 
 /// The store's clock, that goes on only when it is told to.
 struct Calendar(Mutex<Timestamp>);
@@ -96,4 +101,60 @@ fn a_list_that_another_prune_has_renewed_is_kept() {
     on_own_workers(|| prune(&mine)).unwrap();
     assert!(!lab.is_there(&lab.pack));
     assert!(lab.is_there(&lab.list), "the list was dropped, though its packs have only just gone");
+}
+
+/// Two runs have stored the same, each in packs of its own. All of these are condemned, and before any call of a prune those
+/// of one run are deleted, which segments list still.
+#[test]
+fn what_lies_in_condemned_packs_only_is_copied_from_those_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "as good as new".repeat(1_000)).unwrap();
+    let (store, packs) = stored_twice_and_condemned(folder.path());
+    for (gone, n) in [0, 1].into_iter().flat_map(|gone| (0..40).map(move |n| (gone, n))) {
+        let when = format!("with the packs of segment {gone} gone at call {n}");
+        let store = copy_of(&store);
+        let (other, packs) = (store.clone(), packs[gone].clone());
+        let faulty = FaultStore::new(store.clone(), move |call| {
+            if call.index == n {
+                other.delete_many(&packs).unwrap();
+            }
+            Fault::None
+        });
+        let faulty = Arc::new(faulty);
+        let pruned = prune(&open(faulty.clone(), None).unwrap()).unwrap_or_else(|e| panic!("{when}: {e}"));
+        assert_eq!(pruned.deferred, None, "{when}");
+        let repo = open(store, None).unwrap();
+        assert_sound(&repo, &when);
+        assert_no_garbage(&repo, &when);
+    }
+}
+
+/// Gives the packs of each run.
+fn stored_twice_and_condemned(source: &Path) -> (Arc<MemoryStore>, Vec<Vec<String>>) {
+    let store = Arc::new(MemoryStore::new());
+    create(store.clone(), None).unwrap();
+    let (other, folder) = (open(store.clone(), None).unwrap(), source.to_owned());
+    let mut has_run = false;
+    let faulty = FaultStore::new(store.clone(), move |call| {
+        if call.operation == Operation::PutNew && call.key.starts_with(layout::PACKS) && !has_run {
+            has_run = true;
+            elsewhere(|| backed_up(&other, &folder));
+        }
+        Fault::None
+    });
+    let first = open(Arc::new(faulty), None).unwrap();
+    on_own_workers(|| backed_up(&first, source));
+    let repo = open(store.clone(), None).unwrap();
+    let packs = packs_by_segment(&repo);
+    assert_eq!(packs.len(), 2, "one run has found what the other stored");
+    repo.put_condemned(packs.concat()).unwrap();
+    let names = packs.iter().map(|packs| packs.iter().map(layout::pack).collect());
+    (store, names.collect())
+}
+
+fn packs_by_segment(repo: &Repo) -> Vec<Vec<PackId>> {
+    let index = repo.sync(&Cancel::new()).unwrap().index;
+    let id = |number| index.pack(number).unwrap().unwrap().id;
+    let packs = |segment| index.packs_of(segment).unwrap().into_iter().map(id).collect();
+    index.segments().unwrap().iter().map(packs).collect()
 }

@@ -1,13 +1,13 @@
 //! (p2) to (p6): copy what stays, list it anew, condemn, look for writers, look again, delete.
 
 use super::plan::{Marks, Plan, chunks_listed, mark};
-use super::{PruneOptions, PruneSummary, Wait, needed_but_missing, writers};
+use super::{PruneOptions, PruneSummary, Wait, writers};
 use crate::base::{Cancel, PackId, SegmentId, SnapshotId, Stage, parallel};
 use crate::index::{PackListing, PackRecord};
 use crate::ops::error::{OpsError, Result};
 use crate::repo::pack::{open_packed, read_pack, shrink};
 use crate::repo::{ChunkKind, ChunkWriter, Repo, RepoError, StoredList, View, WriterOptions, full_pack_bytes, layout};
-use crate::store::{ErrorKind, list_all};
+use crate::store::list_all;
 use jiff::{SignedDuration, Timestamp};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use roaring::RoaringTreemap;
@@ -128,10 +128,7 @@ fn copy_packs(repo: &Arc<Repo>, view: &Arc<View>, packs: &[PackRecord], marks: &
 fn copy_pack(repo: &Repo, pack: &PackRecord, marks: &Marks, writer: &ChunkWriter) -> Result<()> {
     let name = layout::pack(&pack.id);
     let damaged = |what: &str| OpsError::Unsafe(format!("{name} {what}; run 'ssb check --read-data'"));
-    let mut bytes: Vec<u8> = match repo.store.get(&name) {
-        Err(error) if error.kind == ErrorKind::NotFound => return Err(needed_but_missing(&pack.id)),
-        other => other?.into(),
-    };
+    let mut bytes: Vec<u8> = repo.store.get(&name).map_err(|e| RepoError::reading(&name, e))?.into();
     let (header, listed) = read_pack(&repo.keys, &name, &bytes).map_err(|e| OpsError::Unsafe(e.to_string()))?;
     let kind = ChunkKind::of(header.kind).ok_or_else(|| damaged("is no pack"))?;
     let stays = |ordinal: usize| marks.used.contains(pack.number + ordinal as u64);

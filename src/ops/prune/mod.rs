@@ -8,7 +8,7 @@ mod writers;
 
 use super::error::{OpsError, Result};
 use crate::base::{Cancel, PackId};
-use crate::repo::{Repo, layout};
+use crate::repo::{Repo, RepoError, layout};
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::sync::Arc;
@@ -70,12 +70,22 @@ pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<P
     let mut tries = 1;
     loop {
         let names = repo.names()?;
-        match try_run(repo, options, cancel) {
+        let error = match try_run(repo, options, cancel) {
+            Err(error) if tries < TRIES => error,
+            other => return other,
+        };
+        let may_go_better = match &error {
             // Others were at work meanwhile. Another prune or a repair has stored and listed what is needed before it condemned
             // or deleted anything; and what has come may have gone again. If it was nothing of that, the next try finds out.
-            Err(OpsError::Unsafe(_)) if tries < TRIES && names != repo.names()? => tries += 1,
-            other => return other,
+            OpsError::Unsafe(_) => names != repo.names()?,
+            // It was there when it was decided to copy from it. Its segment may have gone long before.
+            OpsError::Repo(RepoError::Missing { object }) => object.starts_with(layout::PACKS),
+            _ => false,
+        };
+        if !may_go_better {
+            return Err(error);
         }
+        tries += 1;
     }
 }
 

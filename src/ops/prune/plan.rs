@@ -9,7 +9,7 @@ use crate::repo::tree::{Entry, Hole};
 use crate::repo::{ChunkReader, Listing, Repo, RepoError, Snapshot, View, layout, open_sessions};
 use crate::store::ObjectMeta;
 use roaring::RoaringTreemap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Segments that list fewer chunks than this are gathered into larger ones, once there are this many of them.
@@ -111,6 +111,9 @@ pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -
         let (used, used_bytes) = (marks.used_in(&pack), marks.used_bytes_in(&pack));
         let unused_bytes = pack.size_bytes - used_bytes;
         let is_there = present.known.contains(pack.number);
+        if !is_there && used > 0 {
+            lost.push(pack.id);
+        }
         if view.is_condemned(pack.number) {
             going.insert(pack.number);
             if is_there {
@@ -124,9 +127,6 @@ pub(super) fn plan(repo: &Arc<Repo>, max_unused_percent: f64, cancel: &Cancel) -
             return;
         }
         summary.unused_bytes += unused_bytes;
-        if !is_there && used > 0 {
-            lost.push(pack.id);
-        }
         // A writer that is at work needs its packs, though no snapshot says so yet.
         if in_flight_since.is_some() && (!is_there || present.in_flight.contains(pack.number)) {
             return;
@@ -249,7 +249,7 @@ pub(super) fn mark(
         if !view.is_whole() {
             return Err(unsafe_because("a segment or a condemned list cannot be read"));
         }
-        let mut marker = Marker { view, marks: Marks::default() };
+        let mut marker = Marker { repo, view, marks: Marks::default(), gone: HashMap::new() };
         usage::walk(&chunks, &listing.snapshots, cancel, &mut marker)?;
         // A reader that misses a pack refreshes the view, a few times at most. What was marked before then may lie elsewhere
         // now, and count for nothing where it was.
@@ -264,19 +264,49 @@ fn unsafe_because(what: &str) -> OpsError {
 }
 
 struct Marker<'a> {
+    repo: &'a Repo,
     view: &'a View,
     marks: Marks,
+    /// Condemned packs, and whether they are gone, as far as that was asked.
+    gone: HashMap<PackNumber, bool>,
+}
+
+impl Marker<'_> {
+    /// The first of these places, all in condemned packs, that can still be copied from; else simply the first.
+    fn place_to_copy_from<'p>(&mut self, places: &'p [Location]) -> Result<Option<&'p Location>> {
+        let mut places: Vec<&Location> = places.iter().collect();
+        places.sort_by_key(|place| place.pack);
+        if places.len() > 1 {
+            for place in &places {
+                if !self.is_gone(place.pack)? {
+                    return Ok(Some(place));
+                }
+            }
+        }
+        Ok(places.first().copied())
+    }
+
+    fn is_gone(&mut self, number: PackNumber) -> Result<bool> {
+        if let Some(&is_gone) = self.gone.get(&number) {
+            return Ok(is_gone);
+        }
+        let is_gone = match self.view.index.pack(number)? {
+            Some(pack) => self.repo.store.head(&layout::pack(&pack.id))?.is_none(),
+            None => true,
+        };
+        self.gone.insert(number, is_gone);
+        Ok(is_gone)
+    }
 }
 
 impl Visitor for Marker<'_> {
     fn chunk(&mut self, id: &ChunkId, places: &[Location]) -> Result<()> {
-        let Some(first) = places.first() else {
+        // Of several sound places the lowest number is taken, so that every snapshot's walk chooses the same.
+        let staying = places.iter().filter(|place| !self.view.is_condemned(place.pack)).min_by_key(|place| place.pack);
+        let place = if staying.is_some() { staying } else { self.place_to_copy_from(places)? };
+        let Some(place) = place else {
             return Err(OpsError::Unsafe(format!("chunk {id} is needed but lies in no pack; run 'ssb check'")));
         };
-        // Of several sound places the lowest number is taken, so that every snapshot's walk chooses the same.
-        let condemned = self.view.is_condemned(first.pack);
-        let same = places.iter().filter(|place| self.view.is_condemned(place.pack) == condemned);
-        let place = same.min_by_key(|place| place.pack).unwrap_or(first);
         if self.marks.used.insert(place.chunk_number()) {
             self.marks.used_bytes += u64::from(place.sealed_len);
         }
