@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use ssb::base::Cancel;
 use ssb::repo::{Repo, Session, Snapshot, View, layout};
-use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation};
+use ssb::store::{Fault, FaultStore, MemoryStore, ObjectStore, Operation, list_all};
 use support::chance::Chance;
 use support::lab::{
     assert_no_garbage, assert_sound, backed_up, backup, check, copy_of, create, elsewhere, on_own_workers, open, prune,
@@ -98,6 +98,34 @@ fn a_restore_beside_a_prune() {
         let (snapshot, tree) = &lab.known[1];
         assert_restores(repo, snapshot, &lab.top(), tree, when);
     });
+}
+
+/// A listing of several pages is no picture of one moment: while a prune puts a segment in place of others, it may give
+/// neither. What is missed lists the tree, or contents only, or both.
+#[test]
+fn a_restore_whose_listing_missed_a_segment() {
+    let lab = Lab::new();
+    let listed = list_all(&*lab.store, layout::SEGMENTS).unwrap();
+    assert_eq!(listed.len(), 2);
+    for missed in [&listed[..1], &listed[1..], &listed] {
+        let store = copy_of(&lab.store);
+        missed.iter().for_each(|segment| store.delete(&segment.key).unwrap());
+        let bodies: Vec<_> = missed.iter().map(|segment| lab.store.get(&segment.key).unwrap()).collect();
+        let (other, missed, mut has_listed) = (store.clone(), missed.to_vec(), false);
+        let faulty = FaultStore::new(store, move |call| {
+            if has_listed {
+                for (segment, body) in missed.iter().zip(&bodies) {
+                    other.put(&segment.key, body.clone()).unwrap();
+                }
+            }
+            // What comes next comes after the listing.
+            has_listed |= call.operation == Operation::List && call.key == layout::SEGMENTS;
+            Fault::None
+        });
+        let (snapshot, tree) = &lab.known[1];
+        let when = "after a listing that did not give all segments";
+        assert_restores(&open(Arc::new(faulty), None).unwrap(), snapshot, &lab.top(), tree, when);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::open::Repo;
 use super::pack::{ChunkKind, open_packed, unpack};
 use super::tree::NodeSource;
 use super::view::View;
-use crate::base::{Cancel, ChunkId, PackId, parallel};
+use crate::base::{Cancel, ChunkId, PackId, SegmentId, parallel};
 use crate::crypto::Sealer;
 use crate::index::{Location, PackNumber};
 use bytes::Bytes;
@@ -22,7 +22,9 @@ const OPEN_PACKS_HELD: usize = 4096;
 
 /// How often the index is synced again for what is missing: beyond that it is damage and not a prune.
 const MOST_VANISHED: usize = 16;
-/// Begins the name of a chunk that no pack lists: no sync brings it back.
+/// How often at most the index is synced for chunks that it does not know, while the segments keep changing.
+const MOST_SYNCS: usize = 5;
+/// Begins the name of a chunk that no pack lists.
 const UNLISTED: &str = "chunk ";
 
 /// A pack whose key has been unwrapped.
@@ -43,28 +45,58 @@ pub struct ChunkReader {
     tree_packs: Mutex<VecDeque<(PackId, TreePack)>>,
     /// What was missed so far.
     vanished: Mutex<HashSet<String>>,
+    /// How often the index may still be synced for the sake of chunks that it does not know.
+    syncs_left: Mutex<usize>,
 }
 
 impl ChunkReader {
     pub fn new(repo: Arc<Repo>, view: Arc<View>) -> Self {
-        Self { repo, view, packs: Mutex::default(), tree_packs: Mutex::default(), vanished: Mutex::default() }
+        let syncs_left = Mutex::new(MOST_SYNCS);
+        Self {
+            repo,
+            view,
+            packs: Mutex::default(),
+            tree_packs: Mutex::default(),
+            vanished: Mutex::default(),
+            syncs_left,
+        }
     }
 
     /// A chunk's plaintext, from the first place that gives it whole. If a pack has vanished, a prune may have moved what
-    /// was in it, so the index is synced, once for each such pack, and asked again.
+    /// was in it, so the index is synced, once for each such pack, and asked again. The same if no pack lists the chunk.
     pub fn read(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        match self.read_anywhere(id) {
-            Err(RepoError::Missing { object }) if !object.starts_with(UNLISTED) && self.is_first_time(&object) => {
+        let (mut read, mut is_settled) = (self.read_anywhere(id), false);
+        while let Err(RepoError::Missing { object }) = &read {
+            if object.starts_with(UNLISTED) && !is_settled {
+                is_settled = self.sync_for_unlisted()?;
+            } else if !object.starts_with(UNLISTED) && self.is_first_time(object) {
                 self.repo.refresh(&self.view, &Cancel::new())?;
-                self.read_anywhere(id)
+            } else {
+                break;
             }
-            other => other,
+            read = self.read_anywhere(id);
         }
+        read
     }
 
     fn is_first_time(&self, object: &str) -> bool {
         let mut vanished = self.vanished.lock().unwrap_or_else(PoisonError::into_inner);
         vanished.len() < MOST_VANISHED && vanished.insert(object.to_owned())
+    }
+
+    /// Syncs the index for the sake of chunks that it does not know; true if what it does not know now is missing.
+    ///
+    /// A listing of the segments takes its time: while a prune puts one in place of others, it may give neither the old ones
+    /// nor the new one. So it is settled when two listings are the same.
+    pub fn sync_for_unlisted(&self) -> Result<bool> {
+        let mut syncs_left = self.syncs_left.lock().unwrap_or_else(PoisonError::into_inner);
+        if *syncs_left > 0 {
+            let before: HashSet<SegmentId> = self.view.index.segments()?.into_iter().collect();
+            self.repo.refresh(&self.view, &Cancel::new())?;
+            let now: HashSet<SegmentId> = self.view.index.segments()?.into_iter().collect();
+            *syncs_left = if now == before { 0 } else { *syncs_left - 1 };
+        }
+        Ok(*syncs_left == 0)
     }
 
     fn read_anywhere(&self, id: &ChunkId) -> Result<Vec<u8>> {

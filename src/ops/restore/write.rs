@@ -111,20 +111,11 @@ impl<'a> BatchWriter<'a> {
         let mut ids: Vec<ChunkId> = chunks.iter().map(|(_, id)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        let found: Mutex<Vec<(usize, Vec<Option<Location>>)>> = Mutex::default();
-        let runs = ids.chunks(LOOK_UP_CHUNKS).enumerate();
-        parallel::for_each(runs, rayon::current_num_threads(), self.cancel, |(n, run)| -> Result<()> {
-            let places = self.chunks.view.locate_all(run)?.into_iter().map(|places| places.into_iter().next());
-            found.lock().unwrap_or_else(PoisonError::into_inner).push((n, places.collect()));
-            Ok(())
-        })?;
-        if self.cancel.is_cancelled() {
-            return Err(RepoError::Interrupted.into());
+        let (mut places, mut is_settled) = (self.look_up(&ids)?, false);
+        while places.iter().any(Option::is_none) && !is_settled {
+            is_settled = self.chunks.sync_for_unlisted()?;
+            places = self.look_up(&ids)?;
         }
-        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        found.sort_unstable_by_key(|(n, _)| *n);
-        let places: Vec<Option<Location>> = found.into_iter().flat_map(|(_, places)| places).collect();
-
         let mut pieces = Vec::with_capacity(chunks.len());
         let mut rest = chunks;
         let mut offset = continued_at;
@@ -148,6 +139,23 @@ impl<'a> BatchWriter<'a> {
             }
         }
         Ok((pieces, offset))
+    }
+
+    /// Where each chunk lies; `ids` ascend.
+    fn look_up(&self, ids: &[ChunkId]) -> Result<Vec<Option<Location>>> {
+        let found: Mutex<Vec<(usize, Vec<Option<Location>>)>> = Mutex::default();
+        let runs = ids.chunks(LOOK_UP_CHUNKS).enumerate();
+        parallel::for_each(runs, rayon::current_num_threads(), self.cancel, |(n, run)| -> Result<()> {
+            let places = self.chunks.view.locate_all(run)?.into_iter().map(|places| places.into_iter().next());
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((n, places.collect()));
+            Ok(())
+        })?;
+        if self.cancel.is_cancelled() {
+            return Err(RepoError::Interrupted.into());
+        }
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable_by_key(|(n, _)| *n);
+        Ok(found.into_iter().flat_map(|(_, places)| places).collect())
     }
 
     fn tell_lost(&self, file: &File, from: u64, why: &str) {
