@@ -17,14 +17,15 @@ pub struct RetryPolicy {
     pub first_delay: Duration,
     /// Bound of the doubling.
     pub max_delay: Duration,
-    /// No try starts later than this while the store has never answered: a wrong address is told soon.
+    /// No try starts later than this while the store has never answered: a wrong address is told soon. Nor once a call was
+    /// given up and none has succeeded since: what a run still has to do at its end must not make an outage longer.
     pub unreachable_total: Duration,
-    /// No try starts later than this once the store has answered, whether it now fails or cannot be reached.
+    /// No try starts later than this otherwise, whether the store now fails or cannot be reached.
     pub transient_total: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// 10 s for a store that was never reached, 5 minutes for one that was.
+    /// 10 s for a store that was never reached or is out, 5 minutes for one that may come back.
     fn default() -> Self {
         Self {
             first_delay: Duration::from_millis(250),
@@ -42,20 +43,25 @@ pub struct RetryStore<S> {
     policy: RetryPolicy,
     pacer: Arc<dyn Pacer>,
     answered: AtomicBool,
+    /// A call was given up, and none has succeeded since.
+    is_out: AtomicBool,
 }
 
 impl<S: ObjectStore> RetryStore<S> {
     pub fn new(inner: S, policy: RetryPolicy, pacer: Arc<dyn Pacer>) -> Self {
-        Self { inner, policy, pacer, answered: AtomicBool::new(false) }
+        Self { inner, policy, pacer, answered: AtomicBool::new(false), is_out: AtomicBool::new(false) }
     }
 
     fn run<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
         let start = self.pacer.now();
         let mut bound = self.policy.first_delay;
+        let mut tries = 0_u64;
         loop {
+            tries += 1;
             let error = match call() {
                 Ok(value) => {
                     self.answered.store(true, Ordering::Relaxed);
+                    self.is_out.store(false, Ordering::Relaxed);
                     return Ok(value);
                 }
                 Err(error) => error,
@@ -64,11 +70,16 @@ impl<S: ObjectStore> RetryStore<S> {
                 self.answered.store(true, Ordering::Relaxed);
             }
             if !error.kind.is_retryable() {
+                self.is_out.store(false, Ordering::Relaxed);
                 return Err(error);
             }
             let delay = bound.mul_f64(0.5 + 0.5 * self.pacer.jitter());
             let elapsed = self.pacer.now().saturating_sub(start);
-            if elapsed + delay > self.total() || !self.wait(&error, delay) {
+            if elapsed + delay > self.total() {
+                self.is_out.store(true, Ordering::Relaxed);
+                return Err(given_up(error, tries, elapsed));
+            }
+            if !self.wait(&error, delay) {
                 return Err(error);
             }
             bound = (bound * 2).min(self.policy.max_delay);
@@ -76,13 +87,20 @@ impl<S: ObjectStore> RetryStore<S> {
     }
 
     fn total(&self) -> Duration {
-        if self.answered.load(Ordering::Relaxed) { self.policy.transient_total } else { self.policy.unreachable_total }
+        let is_worth_waiting = self.answered.load(Ordering::Relaxed) && !self.is_out.load(Ordering::Relaxed);
+        if is_worth_waiting { self.policy.transient_total } else { self.policy.unreachable_total }
     }
 
     fn wait(&self, error: &StoreError, delay: Duration) -> bool {
         tracing::info!(%error, delay_ms = delay.as_millis() as u64, "the store failed; trying again");
         self.pacer.sleep(delay)
     }
+}
+
+/// Says how long the patience was, so that nobody takes an outage for a hiccup.
+fn given_up(error: StoreError, tries: u64, elapsed: Duration) -> StoreError {
+    let message = format!("{} (tried {tries} times in {} s)", error.message, elapsed.as_secs());
+    StoreError { message, ..error }
 }
 
 impl<S: ObjectStore> ObjectStore for RetryStore<S> {

@@ -135,3 +135,41 @@ fn an_interrupt_ends_the_waiting() {
     store.get("a").unwrap_err();
     assert_eq!(store.inner.calls(), 2);
 }
+
+#[test]
+fn what_comes_after_a_call_was_given_up_is_given_up_soon() {
+    let pacer = Arc::new(FakePacer { jitter: 0.5, ..Default::default() });
+    let is_out = Arc::new(AtomicBool::new(false));
+    let out = is_out.clone();
+    let store = retrying(&pacer, move |_| match out.load(Ordering::Relaxed) {
+        true => Fault::FailBefore(ErrorKind::Transient),
+        false => Fault::None,
+    });
+    let policy = RetryPolicy::default();
+    let took = |call: &dyn Fn() -> bool| {
+        let begun = pacer.now();
+        assert!(!call(), "the store is out");
+        pacer.now() - begun
+    };
+    store.put("a", Bytes::new()).unwrap();
+    for _ in 0..2 {
+        is_out.store(true, Ordering::Relaxed);
+        assert!(took(&|| store.put("b", Bytes::new()).is_ok()) > policy.transient_total / 2);
+        assert!(took(&|| store.get("a").is_ok()) <= policy.unreachable_total);
+        assert!(took(&|| store.delete("a").is_ok()) <= policy.unreachable_total);
+        // Back again, it is waited for as before.
+        is_out.store(false, Ordering::Relaxed);
+        store.get("a").unwrap();
+    }
+}
+
+#[test]
+fn who_gives_up_says_how_often_and_how_long_was_tried() {
+    let pacer = Arc::new(FakePacer { jitter: 0.5, ..Default::default() });
+    let store = retrying(&pacer, |_| Fault::FailBefore(ErrorKind::Transient));
+    let message = store.get("a").unwrap_err().message;
+    let expected = format!("a fault on purpose (tried {} times in {} s)", store.inner.calls(), pacer.now().as_secs());
+    assert_eq!(message, expected);
+    let refused = retrying(&pacer, |_| Fault::FailBefore(ErrorKind::Denied));
+    assert_eq!(refused.get("a").unwrap_err().message, "a fault on purpose");
+}
