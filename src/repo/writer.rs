@@ -231,7 +231,8 @@ impl ChunkWriter {
         }
     }
 
-    /// Stores what is in the lanes, waits for the uploads and writes the last segment.
+    /// Stores what is in the lanes, waits for the uploads and writes the last segment; that also if an upload has failed, so
+    /// that what the others have stored is of use.
     pub fn finish(mut self) -> Result<Written> {
         let lanes: Vec<_> = self.data.iter().chain([&self.tree]).filter_map(|lane| lock(lane).take()).collect();
         let queued = lanes.into_par_iter().try_for_each(|pack| -> Result<()> {
@@ -239,10 +240,11 @@ impl ChunkWriter {
             Ok(())
         });
         self.join();
-        queued?;
         let shared = &self.shared;
+        let listed = shared.write_segment(true);
+        queued?;
         shared.check()?;
-        shared.write_segment(true)?;
+        listed?;
         Ok(Written {
             new_chunks: shared.new_chunks.load(Relaxed),
             new_bytes: shared.new_bytes.load(Relaxed),
@@ -329,7 +331,15 @@ impl Shared {
             unlisted.since = now;
             std::mem::take(&mut unlisted.packs)
         };
-        let id = self.repo.put_segment(&packs)?;
+        let id = match self.repo.put_segment(&packs) {
+            Ok(id) => id,
+            Err(error) => {
+                let mut unlisted = lock(&self.unlisted);
+                unlisted.chunks += packs.iter().map(|pack| pack.chunks.len()).sum::<usize>();
+                unlisted.packs.extend(packs);
+                return Err(error);
+            }
+        };
         self.view.index.absorb(id, &packs)?;
         for chunk in packs.iter().flat_map(|pack| &pack.chunks) {
             lock(self.shard(&chunk.id)).remove(&chunk.id);
