@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ssb::base::Cancel;
 use ssb::ops::OpsError;
-use ssb::repo::{RepoError, layout};
+use ssb::repo::{ChunkKind, ChunkWriter, RepoError, WriterOptions, layout};
 use ssb::store::{Call, ErrorKind, Fault, FaultStore, MemoryStore, Operation};
 use support::chance::Chance;
 use support::lab::{assert_sound, backed_up, backup, check, create, open};
@@ -72,6 +73,27 @@ fn a_pack_that_cannot_be_stored_is_the_reason_and_those_before_it_are_listed() {
         });
         assert_is_of_the_store(&error, layout::PACKS);
         assert_goes_on(&store, folder.path(), NOISE_BYTES as u64 - PACK_BYTES + (4 << 20));
+    }
+}
+
+/// Of many threads that put chunks, whoever is told first may not be the one whose word counts.
+#[test]
+fn everybody_is_told_why() {
+    let store = Arc::new(MemoryStore::new());
+    create(store.clone(), None).unwrap();
+    let plan = |call: &Call<'_>| match is_put_below(call, layout::PACKS) {
+        true => Fault::FailBefore(ErrorKind::Transient),
+        false => Fault::None,
+    };
+    let repo = open(Arc::new(FaultStore::new(store, plan)), None).unwrap();
+    let view = Arc::new(repo.sync(&Cancel::new()).unwrap());
+    let writer = ChunkWriter::start(repo, view, WriterOptions { zstd_level: 1, lanes: 1, dry_run: false });
+    let mut chance = Chance::new(9);
+    let mut put = || writer.put(ChunkKind::Data, &chance.bytes(4096));
+    let first = (0..10_000).find_map(|_| put().err()).expect("two packs' worth were put");
+    let second = put().unwrap_err();
+    for told in [first, second, writer.finish().unwrap_err()] {
+        assert_is_of_the_store(&told.into(), layout::PACKS);
     }
 }
 

@@ -75,7 +75,7 @@ impl Location {
 }
 
 /// The local index cannot be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "the local index in {place} failed: {message}; deleting that folder is safe, it is built again from the bucket"
 )]

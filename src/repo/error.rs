@@ -4,7 +4,7 @@ use crate::index::IndexError;
 use crate::store::{ErrorKind, StoreError};
 
 /// A repository operation failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum RepoError {
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -277,13 +277,12 @@ impl Shared {
         &self.claims[usize::from(id.as_bytes()[0]) % CLAIM_SHARDS]
     }
 
-    /// Passes on the failure of an upload to whoever puts next.
+    /// Passes on the failure of an upload to whoever asks: of many callers the first might not be the one that is heard.
     fn check(&self) -> Result<()> {
         if !self.has_failed.load(Relaxed) {
             return Ok(());
         }
-        // The first caller gets the reason; the others only need to stop.
-        Err(lock(&self.failure).take().unwrap_or(RepoError::Interrupted))
+        Err(lock(&self.failure).clone().unwrap_or(RepoError::Interrupted))
     }
 
     fn upload_all(&self, packs: &Receiver<FinishedPack>, stored: &Sender<Vec<u8>>) {
