@@ -143,7 +143,7 @@ pub(super) fn service_failure(status: u16, code: &str, words: &str, region: Opti
             (ErrorKind::Transient, format!("the body was damaged on its way to {host} ({named})"))
         }
         ("SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded", _)
-        | (_, 429 | 503) => (ErrorKind::Transient, format!("{host} asks to slow down ({named})")),
+        | (_, 429) => (ErrorKind::Transient, format!("{host} asks to slow down ({named})")),
         ("InternalError" | "RequestTimeout" | "OperationAborted" | "ServiceUnavailable", _) | (_, 408) => {
             (ErrorKind::Transient, format!("{host} failed: {}", with_words(&named, words)))
         }
@@ -230,6 +230,22 @@ mod tests {
             "{}",
             failure.message
         );
+    }
+
+    #[test]
+    fn a_server_in_need_is_quoted() {
+        let words = "Could not reach quorum of 2 (sets: None). 1 of 3 request succeeded, others returned errors";
+        let failure = service_failure(503, "ServiceUnavailable", words, None, &place());
+        assert_eq!(failure.kind, ErrorKind::Transient);
+        assert!(
+            failure.message.contains("ho:1 failed: ServiceUnavailable, Could not reach quorum"),
+            "{}",
+            failure.message
+        );
+        let bare = service_failure(503, "", "", None, &place());
+        assert_eq!(bare.message, "ho:1 failed: HTTP status 503");
+        let busy = service_failure(503, "SlowDown", "Please reduce your request rate.", None, &place());
+        assert_eq!(busy.message, "ho:1 asks to slow down (SlowDown)");
     }
 
     #[test]
