@@ -3,8 +3,8 @@
 
 use super::NodeSource;
 use super::entry::{Entry, Path, Place, compare_paths, is_below};
-use super::node::{Child, Node};
-use super::reader::{End, Hole, read_node};
+use super::node::Node;
+use super::reader::{Hole, Pending};
 use crate::base::ChunkId;
 use std::cmp::Ordering;
 
@@ -133,36 +133,24 @@ impl<'a> TreeDiff<'a> {
             Side::Before => (&mut self.before, &mut self.after),
             Side::After => (&mut self.after, &mut self.before),
         };
-        let Some(Pending { child, end, .. }) = cursor.stack.pop() else { return Ok(()) };
-        match read_node(self.source, &child.id) {
+        let Some(node) = cursor.stack.pop() else { return Ok(()) };
+        match node.read(self.source) {
             Ok(Node::Leaf(mut entries)) => {
                 entries.reverse();
                 cursor.leaf = entries;
             }
-            Ok(Node::Inner { level, children }) => cursor.push(children, level.saturating_sub(1), end),
+            Ok(Node::Inner { level, children }) => cursor.stack.extend(node.into_children(level, children)),
             Err(error) => {
-                let end = end.as_ref().map(|(directory, name)| Path { directory, name });
-                match end.map(|end| locate(&cursor.directory, end)) {
+                match node.end().map(|end| locate(&cursor.directory, end)) {
                     Some(Seen::Below(place)) => other.from = (place.directory.into(), place.name.into()),
                     _ => other.finish(),
                 }
-                return Err(Box::new(DiffHole { side, hole: Hole::new(&child, end, error) }));
+                return Err(Box::new(DiffHole { side, hole: Hole::new(&node, error) }));
             }
         }
         Ok(())
     }
 }
-
-/// A node that is still to be read.
-struct Pending {
-    child: Child,
-    /// How many levels stand below it.
-    level: u64,
-    end: End,
-}
-
-/// A root may stand above everything; how high it is shows when it is read.
-const ROOT_LEVEL: u64 = u64::MAX;
 
 /// What a tree has next, and where.
 enum Front<'c> {
@@ -185,9 +173,8 @@ struct Cursor {
 
 impl Cursor {
     fn new(subtree: Subtree) -> Self {
-        let root = Pending { child: Child::root(subtree.root), level: ROOT_LEVEL, end: None };
         let from = (FIRST.directory.into(), FIRST.name.into());
-        Self { directory: subtree.directory, stack: vec![root], leaf: Vec::new(), from }
+        Self { directory: subtree.directory, stack: vec![Pending::root(subtree.root)], leaf: Vec::new(), from }
     }
 
     /// Drops from its front what is not asked for: entries, and nodes that hold no others.
@@ -200,12 +187,11 @@ impl Cursor {
                 _ => self.leaf.pop(),
             };
         }
-        while let Some(Pending { child, end, .. }) = self.stack.last() {
-            if matches!(locate(&self.directory, child.first()), Seen::Behind) {
+        while let Some(node) = self.stack.last() {
+            if matches!(locate(&self.directory, node.child.first()), Seen::Behind) {
                 return self.finish();
             }
-            let end = end.as_ref().map(|(directory, name)| locate(&self.directory, Path { directory, name }));
-            let is_over = match end {
+            let is_over = match node.end().map(|end| locate(&self.directory, end)) {
                 Some(Seen::Ahead) => true,
                 Some(Seen::Below(end)) => compare_paths(end, from) != Ordering::Greater,
                 Some(Seen::Behind) | None => false,
@@ -233,13 +219,6 @@ impl Cursor {
     /// A place seen from the directory. A node that begins ahead of it may hold its very first entry.
     fn place<'p>(&self, place: Path<'p>) -> Path<'p> {
         if let Seen::Below(place) = locate(&self.directory, place) { place } else { FIRST }
-    }
-
-    fn push(&mut self, children: Vec<Child>, level: u64, mut end: End) {
-        for child in children.into_iter().rev() {
-            let end = end.replace((child.directory.clone(), child.name.clone()));
-            self.stack.push(Pending { child, level, end });
-        }
     }
 }
 

@@ -5,7 +5,7 @@ mod builder;
 mod content;
 mod diff;
 mod entry;
-mod node;
+pub mod node;
 mod reader;
 mod walk;
 

@@ -1,16 +1,19 @@
 //! Leaves and inner nodes: bytes to entries or children, and back.
 
-use super::entry::{self, Entry, Path, Place};
+use super::entry::{self, Entry, Path, Place, compare_paths};
 use crate::base::ChunkId;
 use crate::repo::codec::{Cursor, DecodeError, Result, put_bytes, put_varint};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 const LEAF: u8 = 1;
 const INNER: u8 = 2;
+/// Far more than the entries of any file system need; whoever walks a tree may count on it, and on its stack.
+const MOST_LEVELS: u64 = 32;
 
 /// A child of an inner node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Child {
+pub struct Child {
     /// Where the child's first entry stands in the order.
     pub directory: Arc<[u8]>,
     pub name: Box<[u8]>,
@@ -27,7 +30,8 @@ impl Child {
     }
 }
 
-pub(super) enum Node {
+/// What the bytes of a node say.
+pub enum Node {
     Leaf(Vec<Entry>),
     /// `level` counts the levels below it.
     Inner {
@@ -38,7 +42,7 @@ pub(super) enum Node {
 
 /// A leaf being filled.
 #[derive(Default)]
-pub(super) struct LeafWriter {
+pub struct LeafWriter {
     /// Finished runs, encoded.
     runs: Vec<u8>,
     run_count: u64,
@@ -94,7 +98,8 @@ impl LeafWriter {
     }
 }
 
-pub(super) fn encode_inner(level: u32, children: &[Child]) -> Vec<u8> {
+/// The bytes of an inner node.
+pub fn encode_inner(level: u32, children: &[Child]) -> Vec<u8> {
     let mut out = vec![INNER];
     put_varint(&mut out, level.into());
     put_varint(&mut out, children.len() as u64);
@@ -106,7 +111,10 @@ pub(super) fn encode_inner(level: u32, children: &[Child]) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Node> {
+/// Reads a leaf or an inner node. Every name in an entry is that of a file, so no path leads out of a folder it is joined to.
+/// Entries and children stand in the order of the tree, none twice; whether they are those that the node above speaks of is
+/// for whoever reads it from there.
+pub fn decode(bytes: &[u8]) -> Result<Node> {
     let mut cursor = Cursor::new(bytes);
     match cursor.byte()? {
         LEAF => decode_leaf(cursor).map(Node::Leaf),
@@ -125,6 +133,7 @@ fn decode_leaf(mut cursor: Cursor<'_>) -> Result<Vec<Entry>> {
         entry::check_directory(&directory)?;
         for _ in 0..cursor.count(10)? {
             let (entry, id_count) = entry::decode(&mut cursor, &directory, &mut inode)?;
+            check_order(entries.last().map(Entry::place), entry.place())?;
             entries.push(entry);
             id_counts.push(id_count);
         }
@@ -140,16 +149,29 @@ fn decode_leaf(mut cursor: Cursor<'_>) -> Result<Vec<Entry>> {
 
 fn decode_inner(mut cursor: Cursor<'_>) -> Result<Node> {
     let level = cursor.varint()?;
+    if !(1..=MOST_LEVELS).contains(&level) {
+        return Err(DecodeError("it stands at a level that no tree has"));
+    }
     let count = cursor.count(2 + ChunkId::LEN)?;
-    let mut places = Vec::with_capacity(count);
+    let mut places: Vec<Path<'_>> = Vec::with_capacity(count);
     for _ in 0..count {
-        places.push((cursor.bytes()?, cursor.bytes()?));
+        let place = Path { directory: cursor.bytes()?, name: cursor.bytes()? };
+        check_order(places.last().copied(), place)?;
+        places.push(place);
     }
     let mut children = Vec::with_capacity(count);
-    for (directory, name) in places {
+    for Path { directory, name } in places {
         let id = ChunkId::from_bytes(cursor.array()?);
         children.push(Child { directory: directory.into(), name: name.into(), id });
     }
     cursor.finish()?;
     Ok(Node::Inner { level, children })
+}
+
+/// What stands twice could be a link first and then a directory that leads through it.
+fn check_order(before: Option<Path<'_>>, place: Path<'_>) -> Result<()> {
+    if before.is_some_and(|before| compare_paths(before, place) != Ordering::Less) {
+        return Err(DecodeError("what it lists is out of order"));
+    }
+    Ok(())
 }

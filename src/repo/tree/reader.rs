@@ -18,25 +18,72 @@ pub struct Hole {
 }
 
 impl Hole {
-    pub(super) fn new(child: &Child, end: Option<Path<'_>>, error: RepoError) -> Self {
+    pub(super) fn new(node: &Pending, error: RepoError) -> Self {
         let text_of = |place: Path<'_>| format!("/{}", text::escape(&place.join()));
-        Self { from: text_of(child.first()), until: end.map(text_of), node: child.id, error }
+        let Pending { child, .. } = node;
+        Self { from: text_of(child.first()), until: node.end().map(text_of), node: child.id, error }
     }
 }
 
-pub(super) fn read_node(source: &dyn NodeSource, id: &ChunkId) -> Result<Node> {
-    let bytes = source.node(id)?;
-    decode(&bytes).map_err(|e| RepoError::damaged(format!("the tree node {id}"), e.0))
+/// A root may stand above everything; how high it is shows when it is read.
+const ROOT_LEVEL: u64 = u64::MAX;
+
+/// A node that is still to be read, and what the node above says of it.
+pub(super) struct Pending {
+    pub child: Child,
+    /// How many levels stand below it.
+    pub level: u64,
+    /// Where its range ends: the first path of what follows.
+    pub end: Option<Place>,
 }
 
-/// Where a node's range ends: the first path of what follows.
-pub(super) type End = Option<Place>;
+impl Pending {
+    pub fn root(id: ChunkId) -> Self {
+        Self { child: Child::root(id), level: ROOT_LEVEL, end: None }
+    }
+
+    pub fn end(&self) -> Option<Path<'_>> {
+        self.end.as_ref().map(|(directory, name)| Path { directory, name })
+    }
+
+    /// The node, if it is what the node above says: as high, and with nothing in it that stands elsewhere in the order. So
+    /// no walk is deeper than a node can tell, and nothing is met twice or out of order in a whole tree.
+    pub fn read(&self, source: &dyn NodeSource) -> Result<Node> {
+        let id = &self.child.id;
+        let damaged = |what: &str| RepoError::damaged(format!("the tree node {id}"), what);
+        let node = decode(&source.node(id)?).map_err(|e| damaged(e.0))?;
+        let (level, first, last) = match &node {
+            Node::Leaf(entries) => (0, entries.first().map(Entry::place), entries.last().map(Entry::place)),
+            Node::Inner { level, children } => {
+                (*level, children.first().map(Child::first), children.last().map(Child::first))
+            }
+        };
+        if self.level != ROOT_LEVEL && self.level != level {
+            return Err(damaged("it stands at another level than the node above it says"));
+        }
+        let is_ahead = first.is_some_and(|first| compare_paths(first, self.child.first()) == Ordering::Less);
+        let is_behind = last.zip(self.end()).is_some_and(|(last, end)| compare_paths(last, end) != Ordering::Less);
+        if is_ahead || is_behind {
+            return Err(damaged("it holds what belongs elsewhere in the tree"));
+        }
+        Ok(node)
+    }
+
+    /// The children of an inner node that was read here, the last one first.
+    pub fn into_children(self, level: u64, children: Vec<Child>) -> impl Iterator<Item = Self> {
+        let mut end = self.end;
+        children.into_iter().rev().map(move |child| {
+            let end = end.replace((child.directory.clone(), child.name.clone()));
+            Self { child, level: level.saturating_sub(1), end }
+        })
+    }
+}
 
 /// A cursor over the entries of a tree; holds one node per level.
 pub struct TreeReader<'a> {
     source: &'a dyn NodeSource,
-    /// Nodes still to be read, the next one last, each with the end of its range.
-    stack: Vec<(Child, End)>,
+    /// The next one last.
+    stack: Vec<Pending>,
     leaf: std::vec::IntoIter<Entry>,
     /// Entries before this place are passed over.
     from: Option<(Vec<u8>, Vec<u8>)>,
@@ -45,7 +92,7 @@ pub struct TreeReader<'a> {
 impl<'a> TreeReader<'a> {
     /// All entries.
     pub fn new(source: &'a dyn NodeSource, root: ChunkId) -> Self {
-        Self { source, stack: vec![(Child::root(root), None)], leaf: Vec::new().into_iter(), from: None }
+        Self { source, stack: vec![Pending::root(root)], leaf: Vec::new().into_iter(), from: None }
     }
 
     /// The entries from `place` on.
@@ -62,14 +109,11 @@ impl<'a> TreeReader<'a> {
                     return Some(Ok(entry));
                 }
             }
-            let (child, end) = self.stack.pop()?;
-            match read_node(self.source, &child.id) {
+            let node = self.stack.pop()?;
+            match node.read(self.source) {
                 Ok(Node::Leaf(entries)) => self.leaf = entries.into_iter(),
-                Ok(Node::Inner { children, .. }) => self.push_children(children, end),
-                Err(error) => {
-                    let end = end.as_ref().map(|(directory, name)| Path { directory, name });
-                    return Some(Err(Box::new(Hole::new(&child, end, error))));
-                }
+                Ok(Node::Inner { level, children }) => self.push_children(node.into_children(level, children)),
+                Err(error) => return Some(Err(Box::new(Hole::new(&node, error)))),
             }
         }
     }
@@ -79,20 +123,12 @@ impl<'a> TreeReader<'a> {
         self.next_entry().transpose().map_err(|hole| hole.error)
     }
 
-    fn push_children(&mut self, children: Vec<Child>, mut end: End) {
-        for child in children.into_iter().rev() {
-            let first = (child.directory.clone(), child.name.clone());
-            let ends_before_start = end.as_ref().is_some_and(|(directory, name)| {
-                let end = Path { directory, name };
-                self.from
-                    .as_ref()
-                    .is_some_and(|(d, n)| compare_paths(end, Path { directory: d, name: n }) != Ordering::Greater)
-            });
-            if !ends_before_start {
-                self.stack.push((child, end));
-            }
-            end = Some(first);
-        }
+    fn push_children(&mut self, children: impl Iterator<Item = Pending>) {
+        let from = self.from.as_ref().map(|(directory, name)| Path { directory, name });
+        let ends_before_start = |node: &Pending| {
+            node.end().zip(from).is_some_and(|(end, from)| compare_paths(end, from) != Ordering::Greater)
+        };
+        self.stack.extend(children.filter(|node| !ends_before_start(node)));
     }
 
     fn is_before_start(&self, place: Path<'_>) -> bool {

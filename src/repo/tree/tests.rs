@@ -2,6 +2,7 @@
 
 mod diff;
 
+use super::node::{Child, LeafWriter, encode_inner};
 use super::*;
 use crate::crypto::{MasterKeys, SecretKey};
 use crate::repo::error::RepoError;
@@ -179,6 +180,84 @@ fn names_that_lead_elsewhere_are_refused() {
         let (nodes, root) = build(&[bad]);
         assert!(TreeReader::new(&nodes, root).next_whole().is_err(), "{name:?}");
     }
+}
+
+/// What is met of a forged tree: entries, and what is wrong.
+fn met(nodes: &Nodes, root: ChunkId) -> (Vec<Entry>, Vec<String>) {
+    let mut reader = TreeReader::new(nodes, root);
+    let (mut entries, mut wrong) = (Vec::new(), Vec::new());
+    while let Some(next) = reader.next_entry() {
+        match next {
+            Ok(entry) => entries.push(entry),
+            Err(hole) => wrong.push(hole.error.to_string()),
+        }
+    }
+    (entries, wrong)
+}
+
+fn put_leaf(nodes: &mut Nodes, paths: &[&str]) -> ChunkId {
+    let mut leaf = LeafWriter::default();
+    paths.iter().for_each(|path| leaf.add(&entry(path.as_bytes(), 1)));
+    nodes.put_node(&leaf.finish().0).unwrap()
+}
+
+fn put_inner(nodes: &mut Nodes, level: u32, children: &[(&str, ChunkId)]) -> ChunkId {
+    let child = |(path, id): &(&str, ChunkId)| {
+        let place = Path::split(path.as_bytes());
+        Child { directory: place.directory.into(), name: place.name.into(), id: *id }
+    };
+    nodes.put_node(&encode_inner(level, &children.iter().map(child).collect::<Vec<_>>())).unwrap()
+}
+
+#[test]
+fn nodes_that_are_not_in_order_are_refused() {
+    for paths in [["b", "a"], ["a", "a"], ["a/b", "a"], ["b/a", "a/b"]] {
+        let mut nodes = Nodes::default();
+        let leaf = put_leaf(&mut nodes, &paths);
+        let (entries, wrong) = met(&nodes, leaf);
+        assert!(entries.is_empty() && wrong[0].contains("out of order"), "{paths:?}: {wrong:?}");
+        let children = [put_leaf(&mut nodes, &[]), put_leaf(&mut nodes, &[])];
+        let inner = put_inner(&mut nodes, 1, &[(paths[0], children[0]), (paths[1], children[1])]);
+        let (_, wrong) = met(&nodes, inner);
+        assert!(wrong[0].contains("out of order"), "{paths:?}: {wrong:?}");
+    }
+}
+
+#[test]
+fn a_node_that_holds_what_belongs_elsewhere_is_a_hole() {
+    let mut nodes = Nodes::default();
+    let [early, fitting, late] = [&["a", "c"][..], &["c", "d"], &["c", "e"]].map(|paths| put_leaf(&mut nodes, paths));
+    let after = put_leaf(&mut nodes, &["e", "f"]);
+    for (leaf, is_sound) in [(early, false), (fitting, true), (late, false)] {
+        let root = put_inner(&mut nodes, 1, &[("b", leaf), ("e", after)]);
+        let (entries, wrong) = met(&nodes, root);
+        assert_eq!((entries.len(), wrong.is_empty()), if is_sound { (4, true) } else { (2, false) }, "{wrong:?}");
+        let below = put_inner(&mut nodes, 1, &[("c", leaf)]);
+        let beside = put_inner(&mut nodes, 1, &[("e", after)]);
+        let root = put_inner(&mut nodes, 2, &[("b", below), ("e", beside)]);
+        let (entries, wrong) = met(&nodes, root);
+        assert_eq!((entries.len(), wrong.is_empty()), if is_sound { (4, true) } else { (2, false) }, "{wrong:?}");
+    }
+}
+
+#[test]
+fn every_node_stands_one_level_below_its_parent() {
+    let mut nodes = Nodes::default();
+    let leaf = put_leaf(&mut nodes, &["a"]);
+    let one = put_inner(&mut nodes, 1, &[("a", leaf)]);
+    for (level, child, is_sound) in
+        [(1, leaf, true), (2, one, true), (0, leaf, false), (2, leaf, false), (1, one, false), (3, one, false)]
+    {
+        let root = put_inner(&mut nodes, level, &[("a", child)]);
+        assert_eq!(met(&nodes, root).1.is_empty(), is_sound, "level {level}");
+    }
+    let mut tree = leaf;
+    for level in 1..=32 {
+        tree = put_inner(&mut nodes, level, &[("a", tree)]);
+    }
+    assert_eq!(met(&nodes, tree).0.len(), 1);
+    tree = put_inner(&mut nodes, 33, &[("a", tree)]);
+    assert_eq!(met(&nodes, tree).0.len(), 0);
 }
 
 #[test]

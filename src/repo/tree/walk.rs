@@ -2,12 +2,12 @@
 //! a [`super::TreeReader`].
 
 use super::NodeSource;
-use super::entry::{Entry, Path, Place};
-use super::node::{Child, Node};
-use super::reader::{Hole, read_node};
+use super::entry::Entry;
+use super::node::Node;
+use super::reader::{Hole, Pending};
 use crate::base::ChunkId;
 use crate::repo::error::RepoError;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 /// Is told what a walk meets; by several threads at a time.
 pub trait NodeVisitor<E>: Sync {
@@ -25,29 +25,23 @@ pub fn walk<E: From<RepoError> + Send>(
     root: ChunkId,
     visitor: &dyn NodeVisitor<E>,
 ) -> Result<(), E> {
-    below(source, &Child::root(root), None, visitor)
+    below(source, Pending::root(root), visitor)
 }
 
 fn below<E: From<RepoError> + Send>(
     source: &(dyn NodeSource + Sync),
-    child: &Child,
-    end: Option<&Place>,
+    node: Pending,
     visitor: &dyn NodeVisitor<E>,
 ) -> Result<(), E> {
-    if !visitor.enter(&child.id)? {
+    if !visitor.enter(&node.child.id)? {
         return Ok(());
     }
-    match read_node(source, &child.id) {
+    match node.read(source) {
         Ok(Node::Leaf(entries)) => visitor.leaf(entries),
-        Ok(Node::Inner { children, .. }) => {
-            let firsts: Vec<Place> = children.iter().map(|c| (c.directory.clone(), c.name.clone())).collect();
-            let ends = firsts.iter().skip(1).map(Some).chain([end]);
-            let children: Vec<_> = children.iter().zip(ends).collect();
-            children.into_par_iter().try_for_each(|(child, end)| below(source, child, end, visitor))
+        Ok(Node::Inner { level, children }) => {
+            let children: Vec<Pending> = node.into_children(level, children).collect();
+            children.into_par_iter().rev().try_for_each(|child| below(source, child, visitor))
         }
-        Err(error) => {
-            let end = end.map(|(directory, name)| Path { directory, name });
-            visitor.hole(Hole::new(child, end, error))
-        }
+        Err(error) => visitor.hole(Hole::new(&node, error)),
     }
 }
