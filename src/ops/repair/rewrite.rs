@@ -177,7 +177,7 @@ fn count(totals: &mut Totals, metadata: &Metadata) {
     match metadata.kind {
         Kind::File => {
             totals.files += 1;
-            totals.bytes += metadata.size;
+            totals.bytes = totals.bytes.saturating_add(metadata.size);
         }
         Kind::Directory => totals.directories += 1,
         _ => totals.others += 1,

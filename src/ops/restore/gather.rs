@@ -80,6 +80,13 @@ impl Gatherer {
         self.batch.directories.extend(directories);
     }
 
+    /// Waits until all that was gathered is written.
+    pub fn settle(&mut self) -> Result<()> {
+        self.flush()?;
+        // The next batch is taken only then.
+        self.flush()
+    }
+
     /// Hands the batch over; waits until the one before is written.
     pub fn flush(&mut self) -> Result<()> {
         self.batches.send(std::mem::take(&mut self.batch)).map_err(|_| RepoError::Interrupted)

@@ -69,7 +69,9 @@ pub fn run(repo: &Arc<Repo>, snapshot: &Snapshot, options: &RestoreOptions, canc
             strip: selection.strip().to_vec(),
             directories: BTreeMap::new(),
             has_gaps: !options.include.is_empty(),
+            has_holes: false,
             now: Arc::from(&b""[..]),
+            is_barred: false,
             outcome: RestoreOutcome::default(),
         };
         let outcome = restorer.run(&mut selection, cancel);
@@ -102,8 +104,12 @@ struct Restorer<'a> {
     directories: BTreeMap<Vec<u8>, (Vec<u8>, Metadata)>,
     /// Entries may have been passed over, so that a directory has to be made for the sake of what is in it.
     has_gaps: bool,
+    /// Which directories there are may be unknown, because the tree has a hole.
+    has_holes: bool,
     /// The directory whose entries are being restored.
     now: Arc<[u8]>,
+    /// What stands there is no directory, so nothing is restored into it.
+    is_barred: bool,
     outcome: RestoreOutcome,
 }
 
@@ -124,7 +130,7 @@ impl Restorer<'_> {
                         hole.until.map_or("the end of the snapshot".to_owned(), |path| format!("before {path}"));
                     let what = format!("everything from here to {until} is lost: {}", hole.error);
                     self.issue(Issue::new(IssueCode::RestoreHole, hole.from, what, ""));
-                    self.has_gaps = true;
+                    (self.has_gaps, self.has_holes) = (true, true);
                 }
                 Err(hole) => return Err(hole.error.into()),
             }
@@ -141,10 +147,16 @@ impl Restorer<'_> {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<()> {
-        self.end_directories(&entry.directory);
         let full = entry.path();
         let absolute = [b"/", &full[..]].concat();
         if self.options.exclude.matches(&absolute) {
+            return Ok(());
+        }
+        if self.now != entry.directory {
+            self.end_directories(&entry.directory);
+            self.begin_directory(&entry.directory)?;
+        }
+        if self.is_barred {
             return Ok(());
         }
         let path = relative(&full, &self.strip).to_vec();
@@ -154,7 +166,11 @@ impl Restorer<'_> {
                 if self.has_gaps {
                     self.placer.make_parents(&path)?;
                 }
-                self.placer.make_directory(&path)?;
+                if !self.placer.make_directory(&path)? {
+                    let what = "cannot be made, because something else has its name there";
+                    self.issue(Issue::new(IssueCode::RestoreSkipped, display(&path), what, ""));
+                    return Ok(());
+                }
                 self.outcome.directories += 1;
             }
             // One that is not wanted itself may still have to hold something that is.
@@ -180,7 +196,7 @@ impl Restorer<'_> {
 
     fn file(&mut self, entry: &Entry, path: Vec<u8>) -> Result<()> {
         self.outcome.files += 1;
-        self.outcome.bytes += entry.metadata.size;
+        self.outcome.bytes = self.outcome.bytes.saturating_add(entry.metadata.size);
         let is_small = entry.content.depth == 0 && entry.content.ids.len() <= 1;
         self.gatherer.begin_file(path, &entry.metadata, is_small);
         let (chunks, gatherer) = (self.chunks, &mut self.gatherer);
@@ -191,11 +207,29 @@ impl Restorer<'_> {
         Ok(self.gatherer.end_file()?)
     }
 
+    /// Sees to it that entries come into directories only. A forged tree may have a link in a directory's place, which would lead
+    /// them out of the target.
+    fn begin_directory(&mut self, now: &[u8]) -> Result<()> {
+        let path = relative(now, &self.strip);
+        let is_told = path.is_empty() || self.directories.contains_key(&order_key(now));
+        if is_told && !self.has_gaps {
+            self.is_barred = false;
+            return Ok(());
+        }
+        // It may be part of a hole. What else stands there shows only once all files before are made.
+        if !is_told && self.has_holes {
+            self.gatherer.settle()?;
+        }
+        self.is_barred = !(is_told || self.has_holes) || !self.placer.can_be_directory(path)?;
+        if self.is_barred {
+            let what = "is no directory, so what the snapshot has in it is left out: it might lie outside of the target";
+            self.issue(Issue::new(IssueCode::RestoreSkipped, display(path), what, ""));
+        }
+        Ok(())
+    }
+
     /// Hands over the directories that the tree has passed now that it is in `now`, to get their final metadata.
     fn end_directories(&mut self, now: &Arc<[u8]>) {
-        if self.now == *now {
-            return;
-        }
         self.now = now.clone();
         let key_now = order_key(now);
         let is_above = |key: &[u8]| {

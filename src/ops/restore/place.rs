@@ -1,5 +1,6 @@
 //! Making things in the target: directories, files, links, special files, and their metadata. Every path is made of names
-//! that the tree's decoder has checked, below a directory that was empty, so nothing outside it is touched.
+//! that the tree's decoder has checked, below a directory that was empty; that none leads through a link which was restored
+//! before is for the caller to ask. So nothing outside of the target is touched.
 
 use super::display;
 use crate::base::{Issue, IssueCode};
@@ -43,12 +44,28 @@ impl Placer {
         OpsError::Io { action, subject: self.path(path).display().to_string(), source }
     }
 
-    /// Only its owner may enter it until it gets its own mode.
-    pub fn make_directory(&self, path: &[u8]) -> Result<()> {
-        match fs::DirBuilder::new().mode(0o700).create(self.path(path)) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(self.error("making the directory", path, e)),
-            _ => Ok(()),
+    /// Only its owner may enter it until it gets its own mode. `false` if something else has its name, as may be where file
+    /// systems take different names for the same.
+    pub fn make_directory(&self, path: &[u8]) -> Result<bool> {
+        let full = self.path(path);
+        match fs::DirBuilder::new().mode(0o700).create(&full) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(is_directory(&full)),
+            made => made.map(|()| true).map_err(|e| self.error("making the directory", path, e)),
         }
+    }
+
+    /// Whether a directory stands there, or nothing yet that bars the way to one.
+    pub fn can_be_directory(&self, path: &[u8]) -> Result<bool> {
+        let slashes = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        for end in slashes.chain([path.len()]) {
+            match fs::symlink_metadata(self.path(&path[..end])) {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Ok(false),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+                Err(e) => return Err(self.error("looking at", &path[..end], e)),
+            }
+        }
+        Ok(true)
     }
 
     pub fn make_parents(&self, path: &[u8]) -> Result<()> {
@@ -117,6 +134,10 @@ impl Placer {
     /// Owner, mode and times of what stands at a path, without following it.
     pub fn finish_path(&self, path: &[u8], metadata: &Metadata) -> Option<Issue> {
         let full = self.path(path);
+        // A directory that no wanted entry needed was never made.
+        if metadata.kind == Kind::Directory && !is_directory(&full) {
+            return None;
+        }
         let set = || -> rustix::io::Result<()> {
             if self.set_owner {
                 let (uid, gid) = owner(metadata);
@@ -127,12 +148,7 @@ impl Placer {
             }
             rustix::fs::utimensat(CWD, &full, &times(metadata), AtFlags::SYMLINK_NOFOLLOW)
         };
-        match set() {
-            // A directory that no wanted entry needed was never made.
-            Err(rustix::io::Errno::NOENT) if metadata.kind == Kind::Directory => None,
-            Err(e) => Some(self.metadata_issue(path, e.into())),
-            Ok(()) => None,
-        }
+        set().err().map(|e| self.metadata_issue(path, e.into()))
     }
 
     fn metadata_issue(&self, path: &[u8], error: io::Error) -> Issue {
@@ -159,6 +175,11 @@ impl Placer {
         }
         Ok(self.finish_path(path, metadata))
     }
+}
+
+/// And no link to one.
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 #[cfg(target_os = "linux")]
