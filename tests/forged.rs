@@ -1,5 +1,5 @@
-//! Trees that somebody with the passphrase has forged. A restore of one, perhaps as root and on another machine, stays in its
-//! target.
+//! Objects that somebody with the passphrase has forged: authentic and well-formed, but lying. No command breaks off because
+//! of one, and a restore, perhaps as root and on another machine, stays in its target and gives no wrong bytes.
 
 mod support;
 
@@ -7,13 +7,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ssb::base::{Cancel, ChunkId};
+use ssb::base::edge::random;
+use ssb::base::{Cancel, ChunkId, PackId};
+use ssb::index::PackListing;
+use ssb::ops::check::{self, ReadData};
 use ssb::ops::repair::{self, snapshots::SnapshotsOptions};
 use ssb::ops::restore::{self, RestoreOptions, RestoreOutcome};
 use ssb::repo::pack::PackBuilder;
 use ssb::repo::tree::node::{Child, LeafWriter, encode_inner};
 use ssb::repo::tree::{Content, Entry, Path as Place};
-use ssb::repo::{ChunkKind, Manifest, Repo, Snapshot, layout};
+use ssb::repo::{ChunkKind, Manifest, Repo, Snapshot, Totals, layout};
 use ssb::source::{FileTime, Filter, Kind, Metadata};
 use ssb::store::{MemoryStore, ObjectStore};
 use support::lab::{backed_up, create};
@@ -200,6 +203,23 @@ fn a_file_is_no_directory_either_where_directories_are_made_that_were_lost() {
     assert!(lab.target().join("f").is_file() && lab.target().join("g").is_file());
     let subjects: Vec<&str> = outcome.issues.iter().map(|issue| issue.subject.as_str()).collect();
     assert_eq!(subjects, ["/a", "f"]);
+}
+
+#[test]
+fn sums_that_no_number_holds_are_no_reason_to_break_off() {
+    let lab = Lab::new();
+    for _ in 0..2 {
+        let totals = Totals { bytes: u64::MAX, files: u64::MAX, ..Totals::default() };
+        lab.repo.put_snapshot(Manifest { totals, ..lab.snapshot.manifest.clone() }).unwrap();
+        let size_bytes = u32::MAX.into();
+        let id = PackId::from_bytes(random(&*lab.repo.edges.entropy));
+        lab.repo.put_segment(&[PackListing { id, header: b"x".to_vec(), size_bytes, chunks: Vec::new() }]).unwrap();
+    }
+    assert_eq!(ssb::ops::stats::run(&lab.repo, &Cancel::new()).unwrap().source_bytes, u64::MAX);
+    for read_data in [ReadData::All, ReadData::Percent(50.0)] {
+        assert_eq!(check::run(&lab.repo, read_data, 0, &Cancel::new()).unwrap().findings.len(), 2);
+    }
+    support::lab::plan_prune(&lab.repo).unwrap();
 }
 
 #[test]

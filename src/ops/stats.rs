@@ -2,7 +2,7 @@
 
 use super::error::Result;
 use crate::base::Cancel;
-use crate::repo::{Repo, envelope};
+use crate::repo::Repo;
 use crate::store::list_all;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,11 +44,10 @@ pub fn run(repo: &Arc<Repo>, cancel: &Cancel) -> Result<Stats> {
     view.index.each_pack(&mut |pack| {
         stats.packs += 1;
         stats.chunks += u64::from(pack.chunk_count);
-        debug_assert!(pack.header.starts_with(&envelope::MAGIC));
     })?;
     let listing = repo.snapshots()?;
     stats.snapshots = (listing.snapshots.len() + listing.damaged.len()) as u64;
-    stats.source_bytes = listing.snapshots.iter().map(|s| s.manifest.totals.bytes).sum();
+    stats.source_bytes = listing.snapshots.iter().fold(0, |sum, s| sum.saturating_add(s.manifest.totals.bytes));
     if stats.stored_bytes > 0 {
         stats.ratio = stats.source_bytes as f64 / stats.stored_bytes as f64;
     }

@@ -37,6 +37,12 @@ pub fn with_compressor<T>(level: i32, plain: &[u8], store: impl FnOnce(&[u8], bo
     })
 }
 
+/// No frame unpacks to more, whatever it says of itself: the shortest block, of four bytes, repeats one byte 128 Ki times.
+/// So nobody has to make room for what cannot come.
+pub fn most_unpacked_bytes(packed: &[u8]) -> usize {
+    packed.len().saturating_mul((128 << 10) / 4)
+}
+
 /// Even parts of a long chunk that begins like noise.
 fn sample_of(plain: &[u8]) -> Option<[u8; SAMPLE_BYTES]> {
     if plain.len() < 4 * SAMPLE_BYTES || !is_noise(plain) {

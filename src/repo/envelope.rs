@@ -1,5 +1,6 @@
 //! The envelope around every sealed object: building it, and opening it again. Knows no payloads.
 
+use super::compress::most_unpacked_bytes;
 use super::error::{RepoError, Result};
 use crate::base::Entropy;
 use crate::base::edge::random;
@@ -117,7 +118,8 @@ pub fn open(keys: &MasterKeys, kind: ObjectKind, name: &str, object: &[u8]) -> R
 
 fn decompress(packed: &[u8]) -> Option<Vec<u8>> {
     let length = zstd::zstd_safe::get_frame_content_size(packed).ok()??;
-    let length = usize::try_from(length).ok().filter(|&n| n <= PAYLOAD_LIMIT_BYTES)?;
+    let most = most_unpacked_bytes(packed).min(PAYLOAD_LIMIT_BYTES);
+    let length = usize::try_from(length).ok().filter(|&n| n <= most)?;
     zstd::bulk::decompress(packed, length).ok()
 }
 

@@ -222,7 +222,8 @@ impl Restorer<'_> {
         }
         self.is_barred = !(is_told || self.has_holes) || !self.placer.can_be_directory(path)?;
         if self.is_barred {
-            let what = "is no directory, so what the snapshot has in it is left out: it might lie outside of the target";
+            let what =
+                "is no directory, so what the snapshot has in it is left out: it might lie outside of the target";
             self.issue(Issue::new(IssueCode::RestoreSkipped, display(path), what, ""));
         }
         Ok(())

@@ -11,6 +11,8 @@ use crate::repo::error::{RepoError, Result};
 
 /// The length of the footer and its nonce.
 const TRAILER_BYTES: usize = 4;
+/// No pack is longer, so that sums over packs and places in them need no second look.
+const MOST_BYTES: u64 = u32::MAX as u64;
 
 /// Appends the footer of these chunks to a pack that ends with the last of them. `nonce` must be random: packs that were
 /// made of one another have one key.
@@ -60,6 +62,9 @@ pub fn decode_footer(header_len: usize, footer: &[u8]) -> std::result::Result<Ve
         offset += u64::from(sealed_len);
     }
     cursor.finish()?;
+    if offset > MOST_BYTES {
+        return Err(DecodeError("a chunk is longer than a pack can hold"));
+    }
     Ok(chunks)
 }
 
@@ -74,6 +79,9 @@ pub fn put_listing(out: &mut Vec<u8>, pack: &PackListing) {
 pub fn take_listing(cursor: &mut Cursor<'_>) -> std::result::Result<PackListing, DecodeError> {
     let id = PackId::from_bytes(cursor.array()?);
     let size_bytes = cursor.varint()?;
+    if size_bytes > MOST_BYTES {
+        return Err(DecodeError("a pack is larger than packs can be"));
+    }
     let header = cursor.bytes()?.to_vec();
     let chunks = decode_footer(header.len(), cursor.bytes()?)?;
     Ok(PackListing { id, header, size_bytes, chunks })

@@ -6,6 +6,7 @@ mod shrink;
 pub use footer::{decode_footer, encode_footer, end_bytes, put_listing, read_end, take_listing};
 pub use shrink::shrink;
 
+use super::compress::most_unpacked_bytes;
 use super::envelope::{Header, ObjectKind, seal_error};
 use super::error::Result;
 use crate::base::edge::random;
@@ -161,6 +162,10 @@ pub fn unpack<'a>(
         static UNPACKER: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { std::cell::RefCell::new(None) };
     }
     let plain = if compressed {
+        // Before room is made for it.
+        if plain_len as usize > most_unpacked_bytes(packed) {
+            return None;
+        }
         UNPACKER.with_borrow_mut(|slot| {
             if slot.is_none() {
                 *slot = zstd::bulk::Decompressor::new().ok();
@@ -232,6 +237,54 @@ mod tests {
         #[test]
         fn any_footer_gives_a_result(bytes: Vec<u8>) {
             let _ = decode_footer(85, &bytes);
+        }
+    }
+
+    /// Both ends of each bound, so that a sum over packs or places in them never comes to more than its type holds.
+    #[test]
+    fn lengths_that_no_pack_has_are_refused() {
+        let chunk = |plain_len, sealed_len| ListedChunk {
+            id: ChunkId::from_bytes([1; 32]),
+            offset: 0,
+            sealed_len,
+            plain_len,
+            compressed: true,
+        };
+        let most = u32::MAX - 85;
+        for (lengths, is_sound) in [
+            (&[most][..], true),
+            (&[most + 1], false),
+            (&[most - 16, 16], true),
+            (&[most - 16, 17], false),
+            (&[u32::MAX, u32::MAX], false),
+        ] {
+            let footer = encode_footer(&lengths.iter().map(|&n| chunk(1, n)).collect::<Vec<_>>());
+            assert_eq!(decode_footer(85, &footer).is_ok(), is_sound, "{lengths:?}");
+        }
+        let header = Header::create(&keys(), &SystemEntropy, ObjectKind::DataPack).unwrap();
+        let mut pack = header.bytes.clone();
+        put_footer(&mut pack, &header, &[chunk(1, u32::MAX)], &[0; 24]).unwrap();
+        assert!(read_pack(&keys(), "p", &pack).is_err());
+        for (size_bytes, is_sound) in [(u64::from(u32::MAX), true), (1 << 32, false), (u64::MAX, false)] {
+            let mut out = Vec::new();
+            let id = PackId::from_bytes([1; 32]);
+            put_listing(&mut out, &PackListing { id, header: Vec::new(), size_bytes, chunks: Vec::new() });
+            assert_eq!(take_listing(&mut crate::repo::codec::Cursor::new(&out)).is_ok(), is_sound);
+        }
+    }
+
+    #[test]
+    fn no_room_is_made_for_what_cannot_come() {
+        let plain = vec![7; 1 << 20];
+        let packed = zstd::bulk::compress(&plain, 3).unwrap();
+        let unpacked = |packed: &[u8], plain_len| {
+            let mut buffer = Vec::new();
+            let is_whole = unpack(&keys(), &keys().chunk_id(&plain), packed, plain_len, true, &mut buffer).is_some();
+            (is_whole, buffer.capacity())
+        };
+        assert!(packed.len() < 200 && unpacked(&packed, 1 << 20).0);
+        for (packed, plain_len) in [(&packed[..], (1 << 31) - 1), (&packed[..10], 1 << 20), (&[], 1)] {
+            assert_eq!(unpacked(packed, plain_len), (false, 0));
         }
     }
 
