@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use ssb::base::edge::random;
 use ssb::base::{Cancel, ChunkId, PackId};
-use ssb::index::PackListing;
+use ssb::index::{ListedChunk, PackListing};
 use ssb::ops::check::{self, ReadData};
 use ssb::ops::repair::{self, snapshots::SnapshotsOptions};
 use ssb::ops::restore::{self, RestoreOptions, RestoreOutcome};
+use ssb::repo::envelope::{ObjectKind, open};
 use ssb::repo::pack::PackBuilder;
 use ssb::repo::tree::node::{Child, LeafWriter, encode_inner};
 use ssb::repo::tree::{Content, Entry, Path as Place};
-use ssb::repo::{ChunkKind, Manifest, Repo, Snapshot, Totals, layout};
+use ssb::repo::{ChunkKind, Manifest, Repo, Snapshot, Totals, layout, segment};
 use ssb::source::{FileTime, Filter, Kind, Metadata};
-use ssb::store::{MemoryStore, ObjectStore};
+use ssb::store::{MemoryStore, ObjectStore, list_all};
 use support::lab::{backed_up, create};
 
 fn entry(path: &str, kind: Kind) -> Entry {
@@ -203,6 +204,40 @@ fn a_file_is_no_directory_either_where_directories_are_made_that_were_lost() {
     assert!(lab.target().join("f").is_file() && lab.target().join("g").is_file());
     let subjects: Vec<&str> = outcome.issues.iter().map(|issue| issue.subject.as_str()).collect();
     assert_eq!(subjects, ["/a", "f"]);
+}
+
+/// Where a chunk belongs in a file follows from the lengths of those before it.
+#[test]
+fn false_lengths_of_chunks_move_no_bytes() {
+    let lab = Lab::new();
+    let mut content = vec![0; 20_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut content);
+    let source = lab.folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), &content).unwrap();
+    let snapshot = backed_up(&lab.repo, &source);
+    let view = lab.repo.sync(&Cancel::new()).unwrap();
+    let listed = list_all(&*lab.store, layout::SEGMENTS).unwrap().into_iter().flat_map(|object| {
+        let payload = open(&lab.repo.keys, ObjectKind::Segment, "segment", &lab.store.get(&object.key).unwrap());
+        segment::decode(&payload.unwrap()).unwrap()
+    });
+    let chunks: Vec<ListedChunk> = listed.flat_map(|pack| pack.chunks).filter(|c| c.plain_len < 5000).collect();
+    assert!(chunks.len() > 5);
+    // One of many is met before the honest one, in whatever order they are read.
+    for _ in 0..16 {
+        let (keys, entropy) = (&lab.repo.keys, &*lab.repo.edges.entropy);
+        let mut pack = PackBuilder::new(keys, entropy, ChunkKind::Data, Vec::new()).unwrap();
+        for c in &chunks {
+            pack.add(c.id, c.plain_len + 1, b"no zstd", true).unwrap();
+        }
+        let pack = pack.finish().unwrap();
+        lab.store.put(&layout::pack(&pack.listing.id), pack.bytes).unwrap();
+        lab.repo.put_segment(&[pack.listing]).unwrap();
+    }
+    lab.repo.refresh(&view, &Cancel::new()).unwrap();
+    let outcome = support::restored::restore(&lab.repo, &snapshot, &source, &lab.target()).unwrap();
+    assert!(outcome.issues.is_empty(), "{:?}", outcome.issues);
+    assert_eq!(fs::read(lab.target().join("file")).unwrap(), content);
 }
 
 #[test]

@@ -146,8 +146,9 @@ impl<'a> BatchWriter<'a> {
         let found: Mutex<Vec<(usize, Vec<Option<Location>>)>> = Mutex::default();
         let runs = ids.chunks(LOOK_UP_CHUNKS).enumerate();
         parallel::for_each(runs, rayon::current_num_threads(), self.cancel, |(n, run)| -> Result<()> {
-            let places = self.chunks.view.locate_all(run)?.into_iter().map(|places| places.into_iter().next());
-            found.lock().unwrap_or_else(PoisonError::into_inner).push((n, places.collect()));
+            let places = run.iter().zip(self.chunks.view.locate_all(run)?);
+            let places = places.map(|(id, places)| self.choose(id, &places)).collect::<Result<_>>()?;
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((n, places));
             Ok(())
         })?;
         if self.cancel.is_cancelled() {
@@ -156,6 +157,20 @@ impl<'a> BatchWriter<'a> {
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         found.sort_unstable_by_key(|(n, _)| *n);
         Ok(found.into_iter().flat_map(|(_, places)| places).collect())
+    }
+
+    /// Where to fetch a chunk from. Its length there decides where the next one belongs, so if not all say the same the chunk
+    /// itself is asked.
+    fn choose(&self, id: &ChunkId, places: &[Location]) -> Result<Option<Location>> {
+        let Some(first) = places.first() else { return Ok(None) };
+        if places.iter().all(|place| place.plain_len == first.plain_len) {
+            return Ok(Some(*first));
+        }
+        match self.chunks.read(id) {
+            Ok(plain) => Ok(places.iter().find(|place| place.plain_len as usize == plain.len()).copied()),
+            Err(error) if error.is_damage() => Ok(Some(*first)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn tell_lost(&self, file: &File, from: u64, why: &str) {
