@@ -96,7 +96,9 @@ fn read_slots(
     cache: &SlotCache,
 ) -> Result<(Vec<FoundSlot>, Option<RepoError>)> {
     let read = Mutex::new((Vec::new(), None));
-    parallel::for_each(listed.iter(), listed.len(), &Cancel::new(), |object| {
+    // Whoever can write to the bucket can put there as many as they like.
+    let width = parallel::fetch_width(listed.iter().map(|object| object.size_bytes)).min(listed.len());
+    parallel::for_each(listed.iter(), width, &Cancel::new(), |object| {
         let slot = match FoundSlot::remembered(object, cache) {
             Some(slot) => Ok(slot),
             None => FoundSlot::fetch(store, &object.key),
@@ -187,7 +189,8 @@ mod tests {
     use crate::base::{Silent, SystemClock, SystemEntropy, SystemPacer};
     use crate::chunker::ChunkerParams;
     use crate::crypto::KdfParams;
-    use crate::store::{MemoryStore, Operation, RecordStore};
+    use crate::store::{Fault, FaultStore, MemoryStore, Operation, RecordStore};
+    use std::collections::HashSet;
     use std::fs;
     use std::path::PathBuf;
 
@@ -242,6 +245,29 @@ mod tests {
         let expected =
             [(Operation::Get, layout::CONFIG), (Operation::List, layout::KEYS), (Operation::List, layout::SNAPSHOTS)];
         assert_eq!(calls, expected.map(|(operation, key)| (operation, key.to_owned())));
+    }
+
+    /// Whoever can write to the bucket needs no key for it.
+    #[test]
+    fn very_many_key_slots_do_not_take_a_thread_each() {
+        let lab = Lab::new();
+        let threads = Arc::new(Mutex::new(HashSet::new()));
+        let seen = threads.clone();
+        let store = FaultStore::new(MemoryStore::new(), move |call| {
+            if call.key.starts_with(layout::KEYS) && call.operation == Operation::Get {
+                seen.lock().unwrap().insert(std::thread::current().id());
+            }
+            Fault::None
+        });
+        for object in list_all(&*lab.store, "").unwrap() {
+            store.put(&object.key, lab.store.get(&object.key).unwrap()).unwrap();
+        }
+        for n in 0..2000 {
+            store.put(&layout::slot(&format!("{n}")), Bytes::from_static(b"{}")).unwrap();
+        }
+        let found = Repo::find(Arc::new(store), None, Ahead::Nothing).unwrap();
+        found.unlock(&passphrase(), lab.edges()).unwrap();
+        assert!((1..=128).contains(&threads.lock().unwrap().len()));
     }
 
     #[test]
