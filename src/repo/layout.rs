@@ -54,16 +54,19 @@ pub fn parse_pack(key: &str) -> Option<PackId> {
 }
 
 pub fn parse_segment(key: &str) -> Option<SegmentId> {
-    key.strip_prefix(SEGMENTS)?.parse().ok()
+    let id = key.strip_prefix(SEGMENTS)?.parse().ok()?;
+    (segment(&id) == key).then_some(id)
 }
 
 pub fn parse_snapshot(key: &str) -> Option<SnapshotId> {
-    key.strip_prefix(SNAPSHOTS)?.parse().ok()
+    let id = key.strip_prefix(SNAPSHOTS)?.parse().ok()?;
+    (snapshot(&id) == key).then_some(id)
 }
 
 /// The session of an `open` key; `None` for heartbeats and all else.
 pub fn parse_session_open(key: &str) -> Option<SessionId> {
-    key.strip_prefix(SESSIONS)?.strip_suffix("/open")?.parse().ok()
+    let id = key.strip_prefix(SESSIONS)?.strip_suffix("/open")?.parse().ok()?;
+    (session_open(&id) == key).then_some(id)
 }
 
 #[cfg(test)]
@@ -82,5 +85,13 @@ mod tests {
         assert_eq!(parse_session_open(&session_open(&session)), Some(session));
         assert_eq!(parse_session_open(&session_beat(&session)), None);
         assert_eq!(parse_segment("index/.tmp"), None);
+        // Hexadecimal in capitals reads as the same id, and names another object or none.
+        let shout = |key: String| key.replace("abab", "ABAB").replace("0b", "0B");
+        let (segment_id, snapshot_id) = (SegmentId::from_bytes([0xab; 32]), SnapshotId::from_bytes([0xab; 32]));
+        assert_eq!(parse_segment(&segment(&segment_id)), Some(segment_id));
+        assert_eq!(parse_segment(&shout(segment(&segment_id))), None);
+        assert_eq!(parse_snapshot(&snapshot(&snapshot_id)), Some(snapshot_id));
+        assert_eq!(parse_snapshot(&shout(snapshot(&snapshot_id))), None);
+        assert_eq!(parse_session_open(&shout(session_open(&SessionId::from_bytes([0x0b; 16])))), None);
     }
 }
