@@ -59,7 +59,7 @@ impl Location {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("s3") => parse_s3(text, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file") => match rest.strip_prefix('/') {
                 Some(path) => Ok(Self::Directory(bytes_to_path(percent_decode(&format!("/{path}"))))),
-                None => Err(LocationError::FileHost(text.to_owned())),
+                None => Err(LocationError::FileHost(without_userinfo(text))),
             },
             Some((scheme, _)) if is_scheme(scheme) => Err(LocationError::UnknownScheme(without_userinfo(text))),
             _ if text.starts_with("s3:") => Err(LocationError::MissingSlashes(without_userinfo(text))),
@@ -230,7 +230,12 @@ mod tests {
 
     #[test]
     fn a_password_does_not_come_back() {
-        for text in ["s3://key:geheim@host/x", "gs://key:geheim@host/x", "s3:https://key:geheim@host"] {
+        for text in [
+            "s3://key:geheim@host/x",
+            "gs://key:geheim@host/x",
+            "s3:https://key:geheim@host",
+            "file://key:geheim@host/x",
+        ] {
             let error = Location::parse(text).unwrap_err().to_string();
             assert!(!error.contains("geheim"), "{error}");
         }
