@@ -172,7 +172,7 @@ fn nothing_is_restored_through_a_link_that_is_a_directory_too() {
         lab.put_inner(1, &[("l", first), ("l/file", second)])
     };
     let overlong = |lab: &Lab| {
-        let (first, second) = (lab.put_leaf(&[link.clone(), file.clone()]), lab.put_leaf(&[file.clone()]));
+        let (first, second) = (lab.put_leaf(&[link.clone(), file.clone()]), lab.put_leaf(std::slice::from_ref(&file)));
         lab.put_inner(1, &[("l", first), ("l/file", second)])
     };
     let forgeries: [&dyn Fn(&Lab) -> ChunkId; 4] = [&twice, &unordered, &misplaced, &overlong];
