@@ -23,6 +23,11 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
+# Gives the fuzz targets, which are a crate of their own, the same versions of all that ssb is made of.
+lock_fuzz_targets() {
+    [ "$root/fuzz/Cargo.lock" -nt "$root/Cargo.lock" ] || cp "$root/Cargo.lock" "$root/fuzz/Cargo.lock"
+}
+
 # Prints the newest librocksdb.a that a finished build left in PROFILE's folder, if it is of the version in Cargo.lock
 # and has both compressions in it. Cargo writes `root-output` when a build script is done: one that was cut short leaves
 # none that is as new as its archive.

@@ -1,7 +1,7 @@
 //! The command line: words in, words out, an exit code. The only place that reads arguments, environment and clock, and
 //! that prints.
 
-mod args;
+pub mod args;
 mod commands;
 mod context;
 mod exit;

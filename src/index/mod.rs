@@ -2,7 +2,7 @@
 //! results. Knows nothing of stores, keys or formats; whoever syncs it hands over decoded listings.
 
 mod memory;
-mod record;
+pub mod record;
 mod rocks;
 
 pub use memory::MemoryIndex;
