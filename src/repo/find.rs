@@ -193,6 +193,7 @@ mod tests {
     use std::collections::HashSet;
     use std::fs;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     struct Lab {
         store: Arc<RecordStore<MemoryStore>>,
@@ -256,6 +257,8 @@ mod tests {
         let store = FaultStore::new(MemoryStore::new(), move |call| {
             if call.key.starts_with(layout::KEYS) && call.operation == Operation::Get {
                 seen.lock().unwrap().insert(std::thread::current().id());
+                // So that the first few do not do the work of all.
+                return Fault::Delay(Duration::from_millis(5));
             }
             Fault::None
         });
