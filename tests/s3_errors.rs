@@ -201,9 +201,9 @@ fn a_conflict_is_settled_by_looking() {
     }
 }
 
-#[test]
-fn a_server_that_refuses_and_hangs_up_before_it_has_read() {
-    // Nobody reads the body, so the answer is lost in the reset of the connection.
+/// A server that hangs up on every write, and answers so when it is asked for an object. Nobody reads the body, so the
+/// answer is lost in the reset of the connection.
+fn hangs_up(answer_to_head: &'static [u8]) -> S3Store {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -212,15 +212,29 @@ fn a_server_that_refuses_and_hangs_up_before_it_has_read() {
             let _ = stream.read_exact(&mut first);
             if &first == b"HEAD" {
                 let _ = stream.read(&mut [0; 65_536]);
-                let _ = stream.write_all(
-                    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\nlast-modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n",
-                );
+                let _ = stream.write_all(answer_to_head);
             }
         }
     });
-    let store = connect(&endpoint, &settings());
+    connect(&endpoint, &settings())
+}
+
+#[test]
+fn a_server_that_refuses_and_hangs_up_before_it_has_read() {
+    let is_there = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\nlast-modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n";
+    let store = hangs_up(is_there);
     assert!(!store.put_new("a", Bytes::from(vec![1; 16 << 20])).unwrap());
     check(store.put("a", Bytes::from(vec![1; 16 << 20])).unwrap_err(), ErrorKind::Unreachable, &[]);
+}
+
+#[test]
+fn a_server_that_fails_and_hangs_up_before_it_has_read() {
+    let body = || Bytes::from(vec![1; 16 << 20]);
+    let store = hangs_up(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+    check(store.put_new("a", body()).unwrap_err(), ErrorKind::Transient, &["failed: HTTP status 503"]);
+    // What it says of looking, it does not say of writing.
+    let store = hangs_up(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+    check(store.put_new("a", body()).unwrap_err(), ErrorKind::Unreachable, &[]);
 }
 
 #[test]

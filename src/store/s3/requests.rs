@@ -117,6 +117,8 @@ impl Requests {
             // connection, with a large body every time. If the object is there, that was the answer, or ours was lost.
             Err(failure) if failure.broke_off => match self.head(key).await {
                 Ok(Some(_)) => Ok(false),
+                // Most likely it answered the write likewise; that says more than a broken pipe.
+                Err(said) if said.kind == ErrorKind::Transient => Err(said),
                 _ => Err(failure),
             },
             Err(failure) if failure.is_not_implemented() => {
