@@ -70,6 +70,12 @@ impl Cache {
         }
     }
 
+    pub fn remove(&self, kind: CacheKind, hash: &str) {
+        if let Some(path) = self.path(kind, hash) {
+            fs::remove_file(path).ok();
+        }
+    }
+
     /// Forgets every object but `keep`.
     pub fn retain(&self, kind: CacheKind, keep: &HashSet<String>) {
         let Some(folder) = self.path(kind, "") else { return };

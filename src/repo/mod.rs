@@ -11,6 +11,7 @@ pub mod envelope;
 mod error;
 mod find;
 mod footer;
+mod gone;
 pub mod layout;
 mod open;
 pub mod pack;

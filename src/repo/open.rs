@@ -4,6 +4,7 @@
 use super::cache::Cache;
 use super::config::{FORMAT_VERSION, RepoConfig, StoredConfig};
 use super::error::{RepoError, Result};
+use super::gone::Gone;
 use super::layout;
 use super::slot::{Slot, SlotMaker};
 use super::slot_cache::SlotCache;
@@ -40,6 +41,7 @@ pub struct Repo {
     pub edges: Edges,
     /// The snapshots that there were when the repository was opened, if that was asked for.
     pub(super) listed: Option<Vec<ObjectMeta>>,
+    pub(super) gone: Gone,
 }
 
 impl Repo {
@@ -93,7 +95,7 @@ impl Repo {
             }),
         };
         let chunker = Chunker::new(config.chunker, &keys.gear_bytes());
-        Self { store, keys, config, chunker, cache, edges, listed: None }
+        Self { store, keys, config, chunker, cache, edges, listed: None, gone: Gone::default() }
     }
 
     /// A sentence for people, through the observer.

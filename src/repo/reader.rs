@@ -70,7 +70,7 @@ impl ChunkReader {
             if object.starts_with(UNLISTED) && !is_settled {
                 is_settled = self.sync_for_unlisted()?;
             } else if !object.starts_with(UNLISTED) && self.is_first_time(object) {
-                self.repo.refresh(&self.view, &Cancel::new())?;
+                self.repo.refresh_by_looking(&self.view, &Cancel::new())?;
             } else {
                 break;
             }

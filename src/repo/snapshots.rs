@@ -7,7 +7,7 @@ use super::layout;
 use super::open::Repo;
 use super::snapshot::{Manifest, Snapshot};
 use crate::base::{Cancel, SnapshotId, parallel};
-use crate::store::{ObjectMeta, list_all};
+use crate::store::ObjectMeta;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ pub struct Listing {
 impl Repo {
     /// Every snapshot in the bucket.
     pub fn snapshots(&self) -> Result<Listing> {
-        self.read_snapshots(&list_all(&*self.store, layout::SNAPSHOTS)?)
+        self.read_snapshots(&self.list_present(layout::SNAPSHOTS)?)
     }
 
     /// The same for who looks and does not depend on what happens meanwhile: the snapshots that there were when the
@@ -32,7 +32,8 @@ impl Repo {
     }
 
     fn read_snapshots(&self, objects: &[ObjectMeta]) -> Result<Listing> {
-        let ids: Vec<SnapshotId> = objects.iter().filter_map(|o| layout::parse_snapshot(&o.key)).collect();
+        let present = objects.iter().filter(|object| !self.gone.contains(&object.key));
+        let ids: Vec<SnapshotId> = present.filter_map(|o| layout::parse_snapshot(&o.key)).collect();
         let found = Mutex::new(Listing::default());
         let width = parallel::fetch_width(objects.iter().map(|object| object.size_bytes)).min(ids.len());
         parallel::for_each(ids.iter(), width, &Cancel::new(), |id| {
@@ -41,7 +42,7 @@ impl Repo {
             match read {
                 Ok(snapshot) => found.snapshots.push(snapshot),
                 // Forgotten since it was listed.
-                Err(RepoError::Missing { .. }) => {}
+                Err(RepoError::Missing { .. }) => self.gone.note(layout::snapshot(id)),
                 Err(error) if error.is_damage() => found.damaged.push((*id, error)),
                 Err(error) => return Err(error),
             }
@@ -85,27 +86,15 @@ impl Repo {
         Ok(Snapshot { id, manifest })
     }
 
-    /// The names of all snapshots, segments and condemned lists. If they are the same before and after something was missed, it
-    /// is damage, for whatever lists a chunk now did so all the while. If not, others may have moved it, or freed it with the
-    /// snapshots that needed it.
-    pub fn names(&self) -> Result<HashSet<String>> {
-        let mut names = HashSet::new();
-        for prefix in [layout::SNAPSHOTS, layout::SEGMENTS, layout::CONDEMNED] {
-            self.store.list(prefix, &mut |object| names.extend([object.key]))?;
-        }
-        Ok(names)
-    }
-
-    /// Whether, since the names were as `before`, something has gone or a condemned list has come: for those to whom it costs
-    /// too much to look again because of every backup.
-    pub fn has_met_a_prune(&self, before: &HashSet<String>) -> Result<bool> {
-        let now = self.names()?;
-        Ok(!before.is_subset(&now) || now.difference(before).any(|name| name.starts_with(layout::CONDEMNED)))
-    }
-
     pub fn delete_snapshots(&self, ids: &[SnapshotId]) -> Result<()> {
         let keys: Vec<String> = ids.iter().map(layout::snapshot).collect();
-        Ok(self.store.delete_many(&keys)?)
+        self.store.delete_many(&keys)?;
+        for (id, key) in ids.iter().zip(keys) {
+            // A copy would go on being read as long as a listing still names it.
+            self.cache.remove(CacheKind::Snapshots, &id.to_string());
+            self.gone.note(key);
+        }
+        Ok(())
     }
 }
 

@@ -170,7 +170,7 @@ impl Repo {
 
     fn sync_segments(&self, view: &View, cancel: &Cancel) -> Result<()> {
         for _ in 0..SYNC_TRIES {
-            let listed = list_all(&*self.store, layout::SEGMENTS)?;
+            let listed = self.list_present(layout::SEGMENTS)?;
             let present: HashSet<SegmentId> = listed.iter().filter_map(|o| layout::parse_segment(&o.key)).collect();
             let known: HashSet<SegmentId> = view.index.segments()?.into_iter().collect();
             let vanished = Mutex::new(false);
@@ -181,7 +181,10 @@ impl Repo {
             parallel::for_each(new.iter(), width.min(new.len()), cancel, |&(id, _)| {
                 match self.read_segment(&id) {
                     Ok(packs) => load.add(id, &packs)?,
-                    Err(RepoError::Missing { .. }) => *vanished.lock().unwrap_or_else(PoisonError::into_inner) = true,
+                    Err(RepoError::Missing { .. }) => {
+                        self.gone.note(layout::segment(&id));
+                        *vanished.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                    }
                     Err(error) if error.is_damage() => {
                         let mut damaged = view.damaged.lock().unwrap_or_else(PoisonError::into_inner);
                         damaged.push((layout::segment(&id), error));

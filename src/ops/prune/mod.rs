@@ -77,7 +77,7 @@ pub fn run(repo: &Arc<Repo>, options: PruneOptions, cancel: &Cancel) -> Result<P
         let may_go_better = match &error {
             // Others were at work meanwhile. Another prune or a repair has stored and listed what is needed before it condemned
             // or deleted anything; and what has come may have gone again. If it was nothing of that, the next try finds out.
-            OpsError::Unsafe(_) => names != repo.names()?,
+            OpsError::Unsafe(_) => names != repo.names()? || repo.is_any_gone(&names)?,
             // It was there when it was decided to copy from it. Its segment may have gone long before.
             OpsError::Repo(RepoError::Missing { object }) => object.starts_with(layout::PACKS),
             _ => false,

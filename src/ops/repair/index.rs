@@ -14,7 +14,7 @@ use crate::ops::check::Finding;
 use crate::ops::error::Result;
 use crate::repo::cache::CacheKind;
 use crate::repo::{Repo, RepoError, View, layout};
-use crate::store::{ObjectMeta, list_all};
+use crate::store::ObjectMeta;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -131,7 +131,7 @@ fn known_segments(repo: &Repo, view: &View) -> Result<Vec<(SegmentId, u64)>> {
     let mut known: HashSet<SegmentId> = view.index.segments()?.into_iter().collect();
     known.extend(lock(&view.damaged).iter().filter_map(|(object, _)| layout::parse_segment(object)));
     let sized = |object: ObjectMeta| Some((layout::parse_segment(&object.key)?, object.size_bytes));
-    let listed = list_all(&*repo.store, layout::SEGMENTS)?.into_iter().filter_map(sized);
+    let listed = repo.list_present(layout::SEGMENTS)?.into_iter().filter_map(sized);
     Ok(listed.filter(|(id, _)| known.contains(id)).collect())
 }
 

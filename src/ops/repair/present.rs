@@ -105,7 +105,7 @@ impl Packs {
         absent: Vec<(PackNumber, PackId)>,
         cancel: &Cancel,
     ) -> Result<()> {
-        repo.refresh(view, cancel)?;
+        repo.refresh_by_looking(view, cancel)?;
         let found = Mutex::new(self);
         parallel::for_each(absent.into_iter(), HEADS_AT_ONCE, cancel, |(number, id)| -> Result<()> {
             let Some(pack) = view.index.pack(number)? else { return Ok(()) };

@@ -20,7 +20,7 @@ use crate::repo::{
     ChunkKind, ChunkReader, ChunkWriter, Manifest, Repo, RepoError, Snapshot, View, WriterOptions, layout,
     open_sessions,
 };
-use crate::store::{ErrorKind, list_all};
+use crate::store::ErrorKind;
 use jiff::Timestamp;
 use roaring::RoaringTreemap;
 use serde::Serialize;
@@ -119,7 +119,7 @@ fn put_back(repo: &Repo, dry_run: bool, cancel: &Cancel) -> Result<u64> {
     if repo.cache.folder().is_none() {
         return Ok(0);
     }
-    let objects = list_all(&*repo.store, layout::SNAPSHOTS)?;
+    let objects = repo.list_present(layout::SNAPSHOTS)?;
     let count = Mutex::new(0);
     let width = parallel::fetch_width(objects.iter().map(|object| object.size_bytes)).min(objects.len());
     parallel::for_each(objects.iter(), width, cancel, |object| -> Result<()> {
