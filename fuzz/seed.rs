@@ -249,6 +249,14 @@ impl Corpus {
         {
             self.put("filter", patterns.as_bytes())?;
         }
+        for file in [
+            include_str!("../config/config.toml"),
+            include_str!("../config/examples/redis.toml"),
+            "[run]\nnicce = 1\n[policies.p]\nretention = { keep-last = 'all', keep-within = '1q' }",
+            r#"{"repository": {"password": {"file": "/x"}}, "entries": {"a": {"paths": ["/a"], "polcy": "p"}}}"#,
+        ] {
+            self.put("config_file", file.as_bytes())?;
+        }
         let list = |ids: usize| [&[ids as u8 * 32][..], &vec![7; ids * 32]].concat();
         for depth in [0, 1, 2] {
             self.put("id_list", &[&[depth], &list(2)[..], &list(2), &list(3), &list(7)].concat())?;

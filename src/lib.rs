@@ -18,4 +18,8 @@ pub mod repo;
 
 pub mod ops;
 
+pub mod config;
+
+pub mod report;
+
 pub mod cli;

@@ -11,8 +11,16 @@ use paths::Named;
 use std::path::Path;
 
 /// The modules of `src/lib.rs`, bottom-up; those of one line are peers.
-const LAYERS: [&[&str]; 6] =
-    [&["base"], &["chunker", "crypto", "store", "index", "source"], &["repo"], &["ops"], &["report"], &["cli"]];
+const LAYERS: [&[&str]; 8] = [
+    &["base"],
+    &["chunker", "crypto", "store", "index", "source"],
+    &["repo"],
+    &["ops"],
+    &["config"],
+    &["report"],
+    &["jobs"],
+    &["cli"],
+];
 
 /// Lines that a source file may have apart from its tests.
 const MAX_LINES: usize = 400;

@@ -1,7 +1,9 @@
-//! What every layer shares: typed ids, the clock, pacer and entropy that enter at the edges, events, cancellation, and the
-//! reversible text form of byte paths. Uses nothing of the crate and does no I/O but for the two edge implementations.
+//! What every layer shares: typed ids, the clock, pacer and entropy that enter at the edges, events, cancellation, durations
+//! as people write them, and the reversible text form of byte paths. Uses nothing of the crate and does no I/O but for the
+//! two edge implementations.
 
 pub mod cancel;
+pub mod duration;
 pub mod edge;
 pub mod events;
 pub mod ids;

@@ -1,8 +1,8 @@
 //! What was typed, as types. What it means is for others.
 
 use super::commands;
+use crate::base::duration;
 use clap::{Args, Parser, Subcommand};
-use jiff::{Span, SpanRelativeTo};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +27,10 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
+    /// The config file [default: ./config/config.toml, ./config/config.json, /etc/ssb/config.toml, ssb/config.toml in the
+    /// user's config folder]
+    #[arg(long, global = true, value_name = "FILE", env = "SSB_CONFIG")]
+    pub config: Option<PathBuf>,
     /// Where the repository is: a path, file:///path or s3://bucket/prefix [env: SSB_REPOSITORY, or S3_BUCKET]
     #[arg(long, short, global = true, value_name = "REPO")]
     pub repo: Option<String>,
@@ -56,7 +60,7 @@ pub struct Global {
     pub limit_download: Option<u64>,
     /// Give a request to a bucket up, and try it again, after so long (90s, 2m), and the time that its body takes at 16
     /// KiB/s [default: 60s, and 5s until the server has answered once]
-    #[arg(long, global = true, value_name = "DURATION", env = "SSB_REQUEST_TIMEOUT", value_parser = parse_some_time)]
+    #[arg(long, global = true, value_name = "DURATION", env = "SSB_REQUEST_TIMEOUT", value_parser = duration::parse_some)]
     pub request_timeout: Option<Duration>,
     /// Folder for local copies, which may be deleted at any time [default: ssb in the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "SSB_CACHE_DIR")]
@@ -88,6 +92,7 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     Sessions(commands::sessions::SessionsArgs),
     Repair(commands::repair::RepairArgs),
+    Config(commands::config::ConfigArgs),
     /// Show how large the repository is and what deduplication saves
     #[command(after_help = "Example:\n  ssb stats --json")]
     Stats,
@@ -110,22 +115,6 @@ pub struct FilterArgs {
     pub path: Vec<PathBuf>,
 }
 
-/// `90s`, `30m`, `2h`, `1h 30m` or `3d`, the day having 24 hours; a number without a unit is none.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let signed = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
-    let duration = signed.ok().and_then(|duration| Duration::try_from(duration).ok());
-    duration.ok_or_else(|| format!("'{text}' is no duration; give one such as 90s, 30m, 2h or 3d"))
-}
-
-/// The same, but not none at all.
-pub fn parse_some_time(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text)?;
-    if duration.is_zero() {
-        return Err(format!("'{text}' leaves no time at all; give a duration such as 90s, 30m, 2h or 3d"));
-    }
-    Ok(duration)
-}
-
 fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| format!("'{text}' is no number of connections; give a whole number from 1"))
 }
@@ -141,21 +130,6 @@ fn parse_kibibytes(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        for (text, seconds) in
-            [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h 30m", 5400), ("36h", 129_600), ("3d", 259_200), ("0s", 0)]
-        {
-            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for bad in ["", "5", "-5s", "5 parsecs", "s", "1 month", "99999999999d"] {
-            assert!(parse_duration(bad).unwrap_err().contains("30m"), "{bad}");
-            assert!(parse_some_time(bad).unwrap_err().contains("30m"), "{bad}");
-        }
-        assert_eq!(parse_some_time("20s"), Ok(Duration::from_secs(20)));
-        assert!(parse_some_time("0s").unwrap_err().contains("no time"));
-    }
 
     #[test]
     fn settings_of_the_store_are_checked() {

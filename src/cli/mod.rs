@@ -4,10 +4,12 @@
 pub mod args;
 mod commands;
 mod context;
+mod dotenv;
 mod exit;
 mod output;
 mod password;
 mod progress;
+mod settings;
 mod stdin;
 
 use args::{Cli, Command};
@@ -19,6 +21,11 @@ use std::process::ExitCode;
 
 /// Runs one command line.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Err(error) = dotenv::take_in(&arguments) {
+        output::error(&error.to_string(), error.code(), false);
+        return ExitCode::from(error.code());
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -61,6 +68,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Prune(args) => commands::prune::run(context, args),
         Command::Sessions(args) => commands::sessions::run(context, args),
         Command::Repair(args) => commands::repair::run(context, args),
+        Command::Config(args) => commands::config::run(context, args),
         Command::Stats => commands::stats::run(context),
         Command::Version => commands::version::run(context),
     }

@@ -29,6 +29,11 @@ pub fn error(sentence: &str, code: u8, as_json: bool) {
     writeln!(io::stderr().lock(), "{shown}").ok();
 }
 
+/// Something to heed while the work goes on.
+pub fn warning(sentence: &str) {
+    writeln!(io::stderr().lock(), "warning: {}", text::escape(sentence.as_bytes())).ok();
+}
+
 /// Rows under headings, each column as wide as its widest cell; the columns named in `right` are set flush right.
 pub fn table(headings: &[&str], right: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {

@@ -2,7 +2,8 @@
 
 use super::prune::{PruneArgs, prune_and_show};
 use super::snapshots::local_time;
-use crate::cli::args::{FilterArgs, parse_duration};
+use crate::base::duration;
+use crate::cli::args::FilterArgs;
 use crate::cli::context::{Context, tags};
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
@@ -50,7 +51,7 @@ struct PruneOptionsArgs {
     #[arg(long, value_name = "PERCENT", default_value = "5%", requires = "prune", value_parser = super::prune::parse_percent)]
     max_unused: f64,
     /// With --prune: wait for the writers that are at work, for so long at most (90s, 30m, 2h) or without a limit
-    #[arg(long, value_name = "DURATION", require_equals = true, requires = "prune", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", require_equals = true, requires = "prune", value_parser = duration::parse)]
     wait: Option<Option<Duration>>,
 }
 

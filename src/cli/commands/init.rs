@@ -3,7 +3,7 @@
 use crate::chunker::ChunkerParams;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
-use crate::cli::{output, password};
+use crate::cli::output;
 use crate::crypto::KdfParams;
 use crate::ops::probe::{Probed, run as probe};
 use crate::repo::Repo;
@@ -25,10 +25,10 @@ struct Created {
 
 pub fn run(context: &Context, _args: InitArgs) -> Result<u8, CliError> {
     context.location()?;
-    let passphrase = password::new(&context.global)?;
+    let passphrase = context.new_passphrase()?;
     let store = context.open_store(true)?;
     let place = store.describe();
-    let edges = context.edges();
+    let edges = context.edges()?;
     Repo::refuse_existing(&*store)?;
     let probed = probe(&*store, &*edges.clock, &*edges.entropy)?;
     let repo = Repo::create(store, &passphrase, KdfParams::RECOMMENDED, ChunkerParams::default(), edges)?;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod check;
+pub mod config;
 pub mod diff;
 pub mod forget;
 pub mod init;

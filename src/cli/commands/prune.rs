@@ -1,7 +1,7 @@
 //! `ssb prune`
 
 use crate::base::Observer;
-use crate::cli::args::{parse_duration, parse_some_time};
+use crate::base::duration;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, code};
 use crate::cli::output;
@@ -28,11 +28,11 @@ pub struct PruneArgs {
     pub max_unused: f64,
     /// Take writers for dead that gave no sign of life for so long (30m, 36h, 3d); one that is not fails and has to be run
     /// again [default: 6h]
-    #[arg(long, value_name = "DURATION", value_parser = parse_some_time)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_some)]
     pub fence_after: Option<Duration>,
     /// Wait for the writers that are at work and then delete, instead of leaving that to a later prune; for so long at most
     /// (90s, 30m, 2h), without a limit if none is given
-    #[arg(long, value_name = "DURATION", require_equals = true, value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", require_equals = true, value_parser = duration::parse)]
     pub wait: Option<Option<Duration>>,
 }
 

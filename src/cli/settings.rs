@@ -1,0 +1,79 @@
+//! Finding the config file of this machine and user, and the warnings that go with it. What it says is for [`config`](crate::config).
+
+use super::args::Global;
+use super::exit::CliError;
+use super::output;
+use crate::config::find::{self, FindError, LoadedConfig, Opened};
+use std::path::{Path, PathBuf};
+
+/// A variable of the environment that is there and not empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The file that `--config` or `SSB_CONFIG` names.
+pub fn named(global: &Global) -> Option<&Path> {
+    global.config.as_deref().filter(|path| !path.as_os_str().is_empty())
+}
+
+/// The places that are looked at otherwise.
+pub fn places() -> Vec<PathBuf> {
+    find::places(variable("XDG_CONFIG_HOME").map(PathBuf::from), variable("HOME").map(PathBuf::from))
+}
+
+/// What to say where nothing can be done without a config and there is none.
+pub fn nowhere() -> CliError {
+    CliError::usage(FindError::Nowhere { places: places() }.to_string())
+}
+
+/// The config file and its content; `None` if there is none where it may be.
+pub fn open(global: &Global) -> Result<Option<(PathBuf, Opened)>, FindError> {
+    let unreadable = |path: &Path, error| FindError::Unreadable { path: path.to_owned(), error };
+    if let Some(path) = named(global) {
+        return match find::open(path) {
+            Ok(Some(opened)) => Ok(Some((path.to_owned(), opened))),
+            Ok(None) => Err(unreadable(path, std::io::Error::other("there is no such file"))),
+            Err(error) => Err(unreadable(path, error)),
+        };
+    }
+    let mut denied = None;
+    for path in places() {
+        let opened = match find::open(&path).map_err(|error| unreadable(&path, error)) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => continue,
+            // The next place may have one that is for this user.
+            Err(error) if error.is_denied() => {
+                denied.get_or_insert(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match opened.distrust(rustix::process::getuid().as_raw()) {
+            Some(why) if find::is_nearby(&path) => {
+                let path = path.display();
+                output::warning(&format!("the config file {path} is not used: {why}; --config takes it all the same"));
+            }
+            _ => return Ok(Some((path, opened))),
+        }
+    }
+    denied.map_or(Ok(None), Err)
+}
+
+/// The config, read; it may still be one to be refused.
+pub fn load(global: &Global) -> Result<Option<LoadedConfig>, FindError> {
+    let Some((path, opened)) = open(global)? else { return Ok(None) };
+    let loaded = find::load(&path, &opened.text)?;
+    if let Some(warning) = exposure(&loaded, &opened) {
+        output::warning(&warning);
+    }
+    Ok(Some(loaded))
+}
+
+/// What to say if others may read the secrets in a file.
+pub fn exposure(loaded: &LoadedConfig, opened: &Opened) -> Option<String> {
+    let path = loaded.path.display();
+    let is_open = loaded.has_secrets() && opened.is_exposed();
+    is_open.then(|| {
+        format!("the config file {path} holds a secret and others may read it; keep it to yourself: chmod 600 {path}")
+    })
+}
