@@ -22,4 +22,6 @@ pub mod config;
 
 pub mod report;
 
+pub mod jobs;
+
 pub mod cli;

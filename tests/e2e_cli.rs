@@ -452,6 +452,7 @@ fn help_shows_by_example() {
         "prune",
         "sessions",
         "repair",
+        "schedule",
         "stats",
         "version",
     ];

@@ -93,6 +93,7 @@ pub enum Command {
     Sessions(commands::sessions::SessionsArgs),
     Repair(commands::repair::RepairArgs),
     Config(commands::config::ConfigArgs),
+    Schedule(commands::schedule::ScheduleArgs),
     /// Show how large the repository is and what deduplication saves
     #[command(after_help = "Example:\n  ssb stats --json")]
     Stats,

@@ -1,5 +1,6 @@
 //! From errors to exit codes and words; the only table of both.
 
+use crate::jobs::install::InstallError;
 use crate::ops::OpsError;
 use crate::repo::RepoError;
 use crate::source::FilterError;
@@ -26,6 +27,9 @@ pub enum CliError {
     /// Wrong usage or settings; the sentence names the option or variable and says what to do.
     #[error("{0}")]
     Usage(String),
+    /// Something outside of the repository went wrong; the sentence says what, and what to do.
+    #[error("{0}")]
+    Failed(String),
     /// Standard output could not be written.
     #[error("writing the output failed: {0}")]
     Output(#[from] std::io::Error),
@@ -36,10 +40,14 @@ impl CliError {
         Self::Usage(sentence.into())
     }
 
+    pub fn failed(sentence: impl Into<String>) -> Self {
+        Self::Failed(sentence.into())
+    }
+
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => code::USAGE,
-            Self::Output(_) => code::FAILED,
+            Self::Failed(_) | Self::Output(_) => code::FAILED,
             Self::Ops(error) => ops_code(error),
         }
     }
@@ -93,6 +101,12 @@ impl From<StoreError> for CliError {
 
 impl From<LocationError> for CliError {
     fn from(error: LocationError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<InstallError> for CliError {
+    fn from(error: InstallError) -> Self {
         Self::Usage(error.to_string())
     }
 }

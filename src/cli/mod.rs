@@ -69,6 +69,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Sessions(args) => commands::sessions::run(context, args),
         Command::Repair(args) => commands::repair::run(context, args),
         Command::Config(args) => commands::config::run(context, args),
+        Command::Schedule(args) => commands::schedule::run(context, args),
         Command::Stats => commands::stats::run(context),
         Command::Version => commands::version::run(context),
     }

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod find;
 pub mod read;
 mod report;
+mod schedule;
 mod schema;
 mod secret;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use report::{
     Email, Encryption, Html, Log, LogFormat, LogLevel, Ping, Prometheus, Reports, Rotation, Slack, Statsd, Webhook,
     When,
 };
+pub use schedule::{Schedule, ScheduleError, zone};
 pub use schema::schema;
 pub use secret::SecretError;
 pub use values::{Duration, Secret};

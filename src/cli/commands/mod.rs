@@ -10,6 +10,7 @@ pub mod ls;
 pub mod prune;
 pub mod repair;
 pub mod restore;
+pub mod schedule;
 pub mod sessions;
 pub mod snapshots;
 pub mod stats;

@@ -2,24 +2,19 @@
 
 use super::{Hits, Notes, shell};
 use crate::config::words::{join, shown};
-use crate::config::{Command, Hooks, Settings};
+use crate::config::{Command, Hooks, Schedule, Settings, zone};
 use crate::ops::retention::Keep;
 use crate::source::Filter;
 use jiff::tz::TimeZone;
 
 pub fn check(notes: &mut Notes<'_>, key: &str, hits: Hits<'_>, settings: &Settings) {
     let at = |word: &str| join(key, word);
-    let zone = match settings.time_zone.as_deref().map(|name| (name, TimeZone::get(name))) {
-        Some((name, Err(_))) => {
-            let what = format!("the time zone {} is not known; give one such as Europe/Berlin or UTC", shown(name));
-            notes.error(&at("time-zone"), hits, what);
-            TimeZone::UTC
-        }
-        Some((_, Ok(zone))) => zone,
-        None => TimeZone::UTC,
-    };
-    if let Some(what) = settings.schedule.as_deref().and_then(|expression| bad_schedule(expression, &zone)) {
-        notes.error(&at("schedule"), hits, what);
+    let zone = zone(settings.time_zone.as_deref(), &TimeZone::UTC).unwrap_or_else(|error| {
+        notes.error(&at("time-zone"), hits, error.to_string());
+        TimeZone::UTC
+    });
+    if let Some(Err(error)) = settings.schedule.as_deref().map(|expression| Schedule::parse(expression, &zone)) {
+        notes.error(&at("schedule"), hits, error.to_string());
     }
     for pattern in settings.exclude.iter().flatten() {
         if let Err(error) = Filter::new(std::slice::from_ref(pattern)) {
@@ -76,15 +71,4 @@ pub fn command(notes: &mut Notes<'_>, key: &str, hits: Hits<'_>, command: &Comma
         }
         Command::Shell(_) | Command::Words(_) => {}
     }
-}
-
-/// Why a cron expression cannot be used.
-fn bad_schedule(expression: &str, _zone: &TimeZone) -> Option<String> {
-    let fields = match expression {
-        "@hourly" | "@daily" | "@weekly" | "@monthly" => return None,
-        fields => fields.split_whitespace().collect::<Vec<_>>(),
-    };
-    let is_good = fields.len() == 5 && cronexpr::parse_crontab(&format!("{} UTC", fields.join(" "))).is_ok();
-    let wanted = "give five fields such as '30 2 * * *', or one of @hourly, @daily, @weekly and @monthly";
-    (!is_good).then(|| format!("{} is no cron expression; {wanted}", shown(expression)))
 }
