@@ -58,6 +58,15 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// `0.4 s`, `3 min 20 s`, `1 h 1 min`
+pub fn human_duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+        _ => format!("{} h {} min", milliseconds / 3_600_000, milliseconds % 3_600_000 / 60_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +90,12 @@ mod tests {
         assert_eq!(human_bytes(999), "999 B");
         assert_eq!(human_bytes(1_234_567), "1.2 MB");
         assert_eq!(human_bytes(999_990), "1.0 MB");
+    }
+
+    #[test]
+    fn durations_for_people() {
+        assert_eq!(human_duration(420), "0.4 s");
+        assert_eq!(human_duration(200_000), "3 min 20 s");
+        assert_eq!(human_duration(3_700_000), "1 h 1 min");
     }
 }

@@ -94,6 +94,7 @@ pub enum Command {
     Repair(commands::repair::RepairArgs),
     Config(commands::config::ConfigArgs),
     Schedule(commands::schedule::ScheduleArgs),
+    Report(commands::report::ReportArgs),
     /// Show how large the repository is and what deduplication saves
     #[command(after_help = "Example:\n  ssb stats --json")]
     Stats,

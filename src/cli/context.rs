@@ -259,7 +259,7 @@ pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-fn user() -> String {
+pub fn user() -> String {
     variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
 }
 

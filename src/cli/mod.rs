@@ -70,6 +70,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
         Command::Repair(args) => commands::repair::run(context, args),
         Command::Config(args) => commands::config::run(context, args),
         Command::Schedule(args) => commands::schedule::run(context, args),
+        Command::Report(args) => commands::report::run(context, args),
         Command::Stats => commands::stats::run(context),
         Command::Version => commands::version::run(context),
     }

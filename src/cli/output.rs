@@ -68,11 +68,7 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
 
 /// `0.4 s`, `3 min 20 s`
 pub fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        0..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
-        60_000..3_600_000 => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
-        _ => format!("{} h {} min", milliseconds / 3_600_000, milliseconds % 3_600_000 / 60_000),
-    }
+    text::human_duration(milliseconds)
 }
 
 #[cfg(test)]
@@ -84,12 +80,5 @@ mod tests {
         let rows = [vec!["a".to_owned(), "10".to_owned()], vec!["ünï".to_owned(), "7".to_owned()]];
         let shown = table(&["name", "n"], &["n"], &rows);
         assert_eq!(shown, "name   n\n--------\na     10\nünï    7");
-    }
-
-    #[test]
-    fn durations_for_people() {
-        assert_eq!(duration(420), "0.4 s");
-        assert_eq!(duration(200_000), "3 min 20 s");
-        assert_eq!(duration(3_700_000), "1 h 1 min");
     }
 }

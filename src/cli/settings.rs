@@ -21,6 +21,21 @@ pub fn places() -> Vec<PathBuf> {
     find::places(variable("XDG_CONFIG_HOME").map(PathBuf::from), variable("HOME").map(PathBuf::from))
 }
 
+/// The folder for what runs remember: the one of the config, or that of the user.
+pub fn state_dir(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
+    let folder = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || Some(PathBuf::from(variable("HOME")?).join(".local/state"));
+    let usual = || folder.or_else(home).map(|folder| folder.join("ssb"));
+    chosen.map(Path::to_owned).or_else(usual).ok_or_else(|| {
+        CliError::usage("there is no home folder to remember runs in; name a folder as run.state-dir in the config")
+    })
+}
+
+/// The name of this machine's time zone.
+pub fn time_zone() -> String {
+    jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
+}
+
 /// What to say where nothing can be done without a config and there is none.
 pub fn nowhere() -> CliError {
     CliError::usage(FindError::Nowhere { places: places() }.to_string())

@@ -105,6 +105,11 @@ impl RunRecord {
     pub fn has_errors(&self) -> bool {
         self.status != RunStatus::Success
     }
+
+    /// Nothing was due, and nothing went wrong: nobody has to hear of it.
+    pub fn is_quiet(&self) -> bool {
+        self.jobs.is_empty() && self.errors.is_empty() && self.prune.is_none() && !self.has_errors()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex};
 /// Answers every request with what `answer` makes of its first line and headers (lower-case), and remembers them.
 pub struct CannedServer {
     endpoint: String,
-    seen: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Seen>,
 }
+
+/// Head and body of each request.
+type Seen = Mutex<Vec<(String, Vec<u8>)>>;
 
 impl CannedServer {
     /// The thread ends with the process.
@@ -32,11 +35,16 @@ impl CannedServer {
 
     /// The heads of the requests so far, oldest first.
     pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().unwrap().iter().map(|(head, _)| head.clone()).collect()
+    }
+
+    /// Their bodies.
+    pub fn bodies(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|(_, body)| String::from_utf8_lossy(body).into_owned()).collect()
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>, log: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>, log: &Seen) {
     let mut got = Vec::new();
     let mut buffer = [0; 4096];
     let end = loop {
@@ -51,14 +59,14 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>, log: &Mutex<Ve
     let head = String::from_utf8_lossy(&got[..end]).to_lowercase();
     let len = head.lines().find_map(|l| l.strip_prefix("content-length: ")).and_then(|l| l.trim().parse().ok());
     // The whole body is read: an answer before that could reach the client as a reset.
-    let mut left = len.unwrap_or(0usize).saturating_sub(got.len() - end);
-    while left > 0 {
+    let mut body = got.split_off(end);
+    while body.len() < len.unwrap_or(0usize) {
         match stream.read(&mut buffer) {
-            Ok(n) if n > 0 => left = left.saturating_sub(n),
+            Ok(n) if n > 0 => body.extend_from_slice(&buffer[..n]),
             _ => return,
         }
     }
-    log.lock().unwrap().push(head.clone());
+    log.lock().unwrap().push((head.clone(), body));
     let _ = stream.write_all(&answer(&head));
 }
 

@@ -9,6 +9,7 @@ pub mod init;
 pub mod ls;
 pub mod prune;
 pub mod repair;
+pub mod report;
 pub mod restore;
 pub mod schedule;
 pub mod sessions;
