@@ -8,7 +8,6 @@ use ssb::index::record::{encode_location, encode_pack};
 use ssb::index::{Location, PackListing};
 use ssb::ops::forget::{self, Which};
 use ssb::ops::prune::{self, PruneOptions, Wait};
-use ssb::ops::snapshots::SnapshotFilter;
 use ssb::repo::envelope::{self, ObjectKind};
 use ssb::repo::pack::{encode_footer, open_packed, read_pack, unpack};
 use ssb::repo::tree::node::{Child, LeafWriter, encode_inner};
@@ -41,7 +40,7 @@ fn main() -> Result<()> {
     session.close()?;
     fs::write(sources.path().join("notes"), "quite another text")?;
     back_up(&repo, sources.path())?;
-    let plan = forget::plan(&repo, Which::Ids(vec![first], SnapshotFilter::default()))?;
+    let plan = forget::plan(&repo, Which::Ids(vec![first], Box::default()))?;
     forget::execute(&repo, &plan)?;
     let fence_after = jiff::SignedDuration::from_hours(1);
     prune::run(

@@ -29,16 +29,8 @@ fn create(store: Arc<dyn ObjectStore>) -> Arc<Repo> {
 }
 
 fn backup(repo: &Arc<Repo>, source: &Path) -> Snapshot {
-    let options = BackupOptions {
-        source: Source::Paths { paths: vec![source.into()], base: "/".into(), walk: WalkOptions::default() },
-        tags: Vec::new(),
-        host: "host".into(),
-        zstd_level: 1,
-        dry_run: false,
-        read_all: false,
-        count_ahead: false,
-        program: "test".into(),
-    };
+    let source = Source::Paths { paths: vec![source.into()], base: "/".into(), walk: WalkOptions::default() };
+    let options = BackupOptions { zstd_level: 1, ..BackupOptions::new(source, "host", "test") };
     let outcome = back_up(repo, options, &Cancel::new()).unwrap();
     assert!(outcome.issues.is_empty(), "{:?}", outcome.issues);
     outcome.snapshot.unwrap()

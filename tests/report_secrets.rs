@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ssb::config::Log;
 use ssb::crypto::SecretText;
-use ssb::report::{Delivery, History, Mask, RunRecord, View, log_layer, log_run, sample, text};
+use ssb::report::{Delivery, History, Mask, RunRecord, View, log_job, log_layer, log_run, sample, text};
 use support::canned::{CannedServer, reply};
 use support::outbox::{deliver_masked, reports};
 use support::smtp::{Behaviour, SmtpServer};
@@ -113,6 +113,7 @@ fn nothing_that_is_told_holds_a_secret() {
             }
         }
         // As it would be without a mask of the record itself.
+        record.jobs.iter().for_each(log_job);
         log_run(&record);
     });
     assert_eq!(told.len(), 4, "those that got thrown back what they sent: {told:?}");

@@ -47,16 +47,8 @@ pub fn open(store: Arc<dyn ObjectStore>, cache: &Path, ahead: Ahead) -> Outcome<
 /// `ssb backup SOURCE`
 pub fn backup(repo: &Arc<Repo>, source: &Path) -> Outcome<()> {
     let (paths, base) = (vec![source.to_owned()], PathBuf::from("/"));
-    let options = BackupOptions {
-        source: Source::Paths { paths, base, walk: WalkOptions::default() },
-        tags: Vec::new(),
-        host: HOST.to_owned(),
-        zstd_level: 3,
-        dry_run: false,
-        read_all: false,
-        count_ahead: false,
-        program: "ssb bench".to_owned(),
-    };
+    let source = Source::Paths { paths, base, walk: WalkOptions::default() };
+    let options = BackupOptions::new(source, HOST, "ssb bench");
     none_of(&backup::run(repo, options, &Cancel::new())?.issues)
 }
 

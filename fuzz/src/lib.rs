@@ -94,17 +94,9 @@ pub fn repository() -> (Arc<MemoryStore>, Arc<Repo>) {
 
 /// Backs up a folder.
 pub fn back_up(repo: &Arc<Repo>, folder: &Path) -> ssb::ops::Result<BackupOutcome> {
-    let walk = WalkOptions::default();
-    let options = BackupOptions {
-        source: Source::Paths { paths: vec![folder.to_owned()], base: PathBuf::from("/"), walk },
-        tags: vec!["tag".to_owned()],
-        host: "host".to_owned(),
-        zstd_level: 3,
-        dry_run: false,
-        read_all: false,
-        count_ahead: false,
-        program: "ssb".to_owned(),
-    };
+    let (paths, base) = (vec![folder.to_owned()], PathBuf::from("/"));
+    let source = Source::Paths { paths, base, walk: WalkOptions::default() };
+    let options = BackupOptions { tags: vec!["tag".to_owned()], ..BackupOptions::new(source, "host", "ssb") };
     backup::run(repo, options, &Cancel::new())
 }
 
@@ -143,8 +135,8 @@ pub fn manifest(tree: ChunkId) -> Manifest {
         user: "user".to_owned(),
         sources: vec!["/".to_owned()],
         tags: Vec::new(),
-        policy: None,
-        group: None,
+        label: Label::default(),
+        contents: None,
         parent: None,
         original: None,
         tree,

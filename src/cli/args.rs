@@ -12,7 +12,8 @@ Exit codes:
   0 done            1 failed          2 wrong usage or settings
   3 done, but some sources could not be read
   4 the repository is damaged (check found something, a restore has holes, a repair left some)
-  10 no repository  12 wrong key      13 format too new  130 interrupted";
+  10 no repository  11 another run of the config is at work
+  12 wrong key      13 format too new  130 interrupted";
 
 /// Encrypted, deduplicated backups to S3 or a directory.
 #[derive(Parser)]
@@ -115,6 +116,9 @@ pub struct FilterArgs {
     /// Only snapshots with this source path; repeated, all are wanted
     #[arg(long, value_name = "PATH")]
     pub path: Vec<PathBuf>,
+    /// Only snapshots of this entry or group of the config; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub entry: Vec<String>,
 }
 
 fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {

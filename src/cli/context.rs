@@ -21,6 +21,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once, OnceLock};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 pub struct Context {
     pub global: Global,
@@ -33,22 +36,24 @@ pub struct Context {
 
 impl Context {
     pub fn new(global: Global) -> Result<Self, CliError> {
-        let level = match global.verbose {
-            0 => tracing::Level::ERROR,
-            1 => tracing::Level::INFO,
-            _ => tracing::Level::DEBUG,
-        };
-        let filter = tracing_subscriber::filter::Targets::new().with_target("ssb", level);
-        use tracing_subscriber::layer::SubscriberExt;
-        use tracing_subscriber::util::SubscriberInitExt;
-        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-        tracing_subscriber::registry().with(layer).with(filter).try_init().ok();
         let show_bar = std::io::stderr().is_terminal() && !global.quiet && !global.json;
         let observer = Arc::new(CliObserver::new(show_bar, global.quiet, global.verbose > 0));
         let cancel = Cancel::new();
         catch_signals(&cancel)?;
         let (counters, config) = (OnceLock::new(), OnceLock::new());
         Ok(Self { global, cancel, observer, counters, config, is_unheeded_told: Once::new() })
+    }
+
+    /// Begins to log: to standard error if that is wanted, and to `files`.
+    pub fn start_log(&self, files: Option<Box<dyn Layer<Registry> + Send + Sync>>) {
+        let level = match self.global.verbose {
+            0 => tracing::level_filters::LevelFilter::OFF,
+            1 => tracing::level_filters::LevelFilter::INFO,
+            _ => tracing::level_filters::LevelFilter::DEBUG,
+        };
+        let filter = tracing_subscriber::filter::Targets::new().with_target("ssb", level);
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        tracing_subscriber::registry().with(files).with(layer).try_init().ok();
     }
 
     /// The config file, if there is one; an error if nothing of it can be used. Read once.
@@ -236,6 +241,9 @@ impl Context {
             hosts: args.host.clone(),
             tags: args.tag.iter().map(|set| tags(set)).collect(),
             paths: paths.map(|path| crate::base::text::escape(&path)).collect(),
+            entries: args.entry.clone(),
+            label: None,
+            policy: None,
         })
     }
 }

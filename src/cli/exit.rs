@@ -62,7 +62,11 @@ fn ops_code(error: &OpsError) -> u8 {
         | OpsError::NoSuchPath { .. }
         | OpsError::Usage(_) => code::USAGE,
         OpsError::Unsafe(_) | OpsError::RepairFirst(_) => code::DAMAGE,
-        OpsError::Io { .. } | OpsError::StaleStore { .. } | OpsError::Fenced => code::FAILED,
+        OpsError::Io { .. }
+        | OpsError::StaleStore { .. }
+        | OpsError::NotWhole(_)
+        | OpsError::Restless { .. }
+        | OpsError::Fenced => code::FAILED,
     }
 }
 

@@ -10,7 +10,6 @@ mod output;
 mod password;
 mod progress;
 mod settings;
-mod stdin;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -18,6 +17,9 @@ use context::Context;
 use exit::{CliError, code};
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+/// What snapshots and reports call this program.
+const PROGRAM: &str = concat!("ssb ", env!("CARGO_PKG_VERSION"));
 
 /// Runs one command line.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -56,6 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
+    context.start_log(None);
     match command {
         Command::Init(args) => commands::init::run(context, args),
         Command::Backup(args) => commands::backup::run(context, args),

@@ -24,7 +24,8 @@ impl CliObserver {
         Self { bar, is_quiet, is_verbose, files: AtomicU64::new(0) }
     }
 
-    fn say(&self, line: &str) {
+    /// A line for people, on standard error.
+    pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| write_line(line)),
             None => write_line(line),

@@ -4,6 +4,7 @@ use super::args::Global;
 use super::exit::CliError;
 use super::output;
 use crate::config::find::{self, FindError, LoadedConfig, Opened};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A variable of the environment that is there and not empty.
@@ -29,6 +30,17 @@ pub fn state_dir(chosen: Option<&Path>) -> Result<PathBuf, CliError> {
     chosen.map(Path::to_owned).or_else(usual).ok_or_else(|| {
         CliError::usage("there is no home folder to remember runs in; name a folder as run.state-dir in the config")
     })
+}
+
+/// A path as it is called from everywhere: records of one config are told apart from those of another by it.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The name of the folder in it for the runs of one config: the same for the same file.
+pub fn key_of(config: &Path) -> String {
+    let path = config.canonicalize().unwrap_or_else(|_| config.to_owned());
+    hex::encode(&blake3::hash(path.as_os_str().as_bytes()).as_bytes()[..8])
 }
 
 /// The name of this machine's time zone.

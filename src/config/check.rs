@@ -41,6 +41,10 @@ impl Finding {
         self.level == Level::Error && self.entries.is_empty()
     }
 
+    pub fn is_warning(&self) -> bool {
+        self.level == Level::Warning
+    }
+
     /// Whether this entry cannot be run.
     pub fn stops(&self, entry: &str) -> bool {
         self.level == Level::Error && self.entries.iter().any(|hit| hit == entry)

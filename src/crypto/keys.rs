@@ -5,6 +5,7 @@ use crate::base::ChunkId;
 use zeroize::Zeroizing;
 
 /// The master key with all its sub-keys, derived once.
+#[derive(Clone)]
 pub struct MasterKeys {
     master: SecretKey,
     chunk_id: SecretKey,

@@ -19,6 +19,14 @@ pub enum OpsError {
     NoSource(String),
     #[error("{path} is not in snapshot {snapshot}; 'ssb ls {snapshot}' shows what is")]
     NoSuchPath { path: String, snapshot: String },
+    /// A snapshot that was to be whole or not at all would have holes; the sentence says the first.
+    #[error("no snapshot was made, for it was to be whole: {0}")]
+    NotWhole(String),
+    #[error(
+        "no snapshot was made, for what belongs together was changed while it was read, {tries} times: {what}; stop what \
+         writes there meanwhile, for example by a hook"
+    )]
+    Restless { what: String, tries: usize },
     /// A request that makes no sense; the sentence says what to do.
     #[error("{0}")]
     Usage(String),

@@ -12,7 +12,7 @@ use serde::Serialize;
 /// What to forget.
 pub enum Which {
     /// Exactly these; prefixes of ids, or `latest`, the newest that the filter accepts.
-    Ids(Vec<String>, SnapshotFilter),
+    Ids(Vec<String>, Box<SnapshotFilter>),
     Rules(Box<Rules>),
 }
 
@@ -62,7 +62,7 @@ fn plan_rules(listing: Listing, rules: &Rules, now: Timestamp) -> Result<ForgetP
     let snapshots: Vec<Snapshot> = listing.snapshots.into_iter().filter(|s| rules.filter.accepts(s)).collect();
     let key = |s: &&Snapshot| {
         let m = &s.manifest;
-        rules.group_by.key(Facts { host: &m.host, paths: &m.sources, tags: &m.tags })
+        rules.group_by.key(Facts { host: &m.host, paths: &m.sources, tags: &m.tags, entry: m.label.name() })
     };
     for (key, members) in group(&snapshots, key) {
         let candidate = |s: &&Snapshot| Candidate { id: s.id, time: s.manifest.time, tags: s.manifest.tags.clone() };

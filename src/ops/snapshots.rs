@@ -2,7 +2,7 @@
 
 use super::error::Result;
 use crate::base::{Issue, IssueCode};
-use crate::repo::{Listing, Repo, Snapshot, layout};
+use crate::repo::{Label, Listing, Repo, Snapshot, layout};
 
 /// Which snapshots are meant; what is empty does not restrict.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,12 @@ pub struct SnapshotFilter {
     pub tags: Vec<Vec<String>>,
     /// Sources in text form; all must be among the snapshot's.
     pub paths: Vec<String>,
+    /// Names of entries or groups of the config; one is enough.
+    pub entries: Vec<String>,
+    /// Exactly this entry or this group.
+    pub label: Option<Label>,
+    /// Those that were made by this policy.
+    pub policy: Option<String>,
 }
 
 impl SnapshotFilter {
@@ -20,6 +26,9 @@ impl SnapshotFilter {
         (self.hosts.is_empty() || self.hosts.contains(&m.host))
             && (self.tags.is_empty() || self.tags.iter().any(|set| set.iter().all(|tag| m.tags.contains(tag))))
             && self.paths.iter().all(|path| m.sources.contains(path))
+            && (self.entries.is_empty() || m.label.name().is_some_and(|name| self.entries.iter().any(|e| e == name)))
+            && self.label.as_ref().is_none_or(|label| label.is_same(&m.label))
+            && (self.policy.is_none() || self.policy == m.label.policy)
     }
 }
 

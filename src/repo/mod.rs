@@ -33,7 +33,7 @@ pub use pack::ChunkKind;
 pub use reader::{ChunkReader, OpenPack};
 pub use session::{HEARTBEAT, OpenSession, Session, SessionInfo, open_sessions};
 pub use slot::{Slot, SlotMaker};
-pub use snapshot::{Manifest, Snapshot, Totals};
+pub use snapshot::{Label, Manifest, Snapshot, Totals};
 pub use snapshots::Listing;
 pub use view::{StoredList, View};
 pub use writer::{ChunkWriter, WriterOptions, Written, full_pack_bytes};

@@ -98,6 +98,13 @@ impl Repo {
         Self { store, keys, config, chunker, cache, edges, listed: None, gone: Gone::default() }
     }
 
+    /// The same repository for another user of it in this process, who reaches it through a store of their own, is told
+    /// things by an observer of their own and is stopped by a pacer of their own.
+    pub fn beside(&self, store: Arc<dyn ObjectStore>, pacer: Arc<dyn Pacer>, observer: Arc<dyn Observer>) -> Self {
+        let edges = Edges { pacer, observer, ..self.edges.clone() };
+        Self::assemble(store, self.keys.clone(), self.config.clone(), edges)
+    }
+
     /// A sentence for people, through the observer.
     pub fn note(&self, sentence: &str) {
         self.edges.observer.note(sentence);

@@ -17,10 +17,12 @@ pub struct Manifest {
     pub sources: Vec<String>,
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Of a scheduled run: the names of the policy and of the entry or the group that this is a snapshot of.
+    #[serde(flatten)]
+    pub label: Label,
+    /// Names and contents in short, where a later run is to find out whether they have changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub contents: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SnapshotId>,
     /// Of a snapshot that a repair wrote: the one that it was made from, which had lost something.
@@ -36,6 +38,30 @@ pub struct Manifest {
     pub issues: Vec<Issue>,
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Whose snapshot it is, of a run by a config; empty for one that was typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Label {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+impl Label {
+    /// Of the entry or the group.
+    pub fn name(&self) -> Option<&str> {
+        self.entry.as_deref().or(self.group.as_deref())
+    }
+
+    /// Whether both are of the same entry, or of the same group. Nothing is of the same as what has neither.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.entry.is_some() || self.group.is_some()) && (&self.entry, &self.group) == (&other.entry, &other.group)
+    }
 }
 
 /// What a backup met and wrote.

@@ -100,14 +100,13 @@ impl Write for MaskedFile<'_> {
     }
 }
 
-/// Logs the jobs of a run and the run: what they did, and each error.
+/// Logs what came of a run as a whole, its jobs having been logged each in its time.
 pub fn log_run(record: &RunRecord) {
     record.warnings.iter().for_each(|warning| tracing::warn!(warning, "worth knowing"));
     record.errors.iter().for_each(|error| tracing::error!(error, "the run had an error"));
     for skipped in &record.skipped {
         tracing::info!(job = skipped.name, why = skipped.why, "left out");
     }
-    record.jobs.iter().for_each(log_job);
     if let Some(prune) = &record.prune {
         let result = words::prune(prune);
         match prune.error {
@@ -144,10 +143,15 @@ pub fn log_run(record: &RunRecord) {
     }
 }
 
-fn log_job(job: &JobRecord) {
+/// Logs that a job begins.
+pub fn log_start(name: &str, policy: Option<&str>) {
+    tracing::info!(job = name, policy, "job started");
+}
+
+/// Logs a job that has ended: what it did, and each error.
+pub fn log_job(job: &JobRecord) {
     let (name, status) = (job.name.as_str(), words::job_status(job.status));
     let (begun, ended) = (job.begun.to_string(), job.ended.to_string());
-    tracing::info!(job = name, begun, policy = job.policy, "job started");
     for issue in job.issues.iter().take(MOST_ISSUES) {
         let (subject, what) = (issue.subject.as_str(), issue.what.as_str());
         match issue.code.is_notice() {
@@ -202,7 +206,13 @@ mod tests {
 
     fn logged(settings: &Log, record: &RunRecord, mask: &Mask) -> Vec<String> {
         let subscriber = tracing_subscriber::registry().with(layer(settings, mask).unwrap());
-        tracing::subscriber::with_default(subscriber, || log_run(record));
+        tracing::subscriber::with_default(subscriber, || {
+            for job in &record.jobs {
+                log_start(&job.name, job.policy.as_deref());
+                log_job(job);
+            }
+            log_run(record);
+        });
         let folder = settings.folder.as_ref().unwrap();
         let mut text = String::new();
         for entry in fs::read_dir(folder).unwrap() {

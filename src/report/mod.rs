@@ -23,7 +23,7 @@ mod words;
 pub use deliver::{Courier, Delivery, Outcome};
 pub use history::{History, MOST_RECORDS};
 pub use html::{Pages, Written};
-pub use log::{layer as log_layer, log_run};
+pub use log::{layer as log_layer, log_job, log_run, log_start};
 pub use mask::Mask;
 pub use record::{
     HookFailure, JobRecord, JobStatus, PruneRecord, RetentionRecord, RunRecord, RunStatus, Skipped, SnapshotVerdict,

@@ -83,16 +83,7 @@ pub fn backup(repo: &Arc<Repo>, source: &Path) -> ssb::ops::Result<BackupOutcome
 
 /// Backs up anything.
 pub fn back_up(repo: &Arc<Repo>, source: Source) -> ssb::ops::Result<BackupOutcome> {
-    let options = BackupOptions {
-        source,
-        tags: Vec::new(),
-        host: "lab".to_owned(),
-        zstd_level: 1,
-        dry_run: false,
-        read_all: false,
-        count_ahead: false,
-        program: "a test".to_owned(),
-    };
+    let options = BackupOptions { zstd_level: 1, ..BackupOptions::new(source, "lab", "a test") };
     backup::run(repo, options, &Cancel::new())
 }
 

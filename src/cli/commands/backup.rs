@@ -1,13 +1,13 @@
 //! `ssb backup`
 
 use super::code_for;
+use crate::cli::PROGRAM;
 use crate::cli::context::{Context, host, tags, working_directory};
 use crate::cli::exit::CliError;
 use crate::cli::output;
-use crate::cli::stdin::Input;
-use crate::ops::backup::{BackupOptions, BackupOutcome, Source, run as back_up};
+use crate::ops::backup::{BackupOptions, BackupOutcome, Commit, Source, run as back_up};
 use crate::repo::Ahead;
-use crate::source::{Filter, WalkOptions};
+use crate::source::{Filter, Input, WalkOptions};
 use crate::store::RequestCounts;
 use clap::Args;
 use serde::Serialize;
@@ -36,6 +36,9 @@ pub struct BackupArgs {
     /// Stay on the file systems that the paths lie on
     #[arg(long, short = 'x')]
     one_file_system: bool,
+    /// Make no snapshot if nothing has changed since the last of the same host and paths
+    #[arg(long)]
+    skip_if_unchanged: bool,
     /// Read everything and say what would be stored, but store nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -74,14 +77,13 @@ pub fn run(context: &Context, args: BackupArgs) -> Result<u8, CliError> {
     };
     let repo = context.open_repo(Ahead::Nothing)?;
     let options = BackupOptions {
-        source,
         tags: args.tag.iter().flat_map(|set| tags(set)).collect(),
-        host: args.host.unwrap_or_else(host),
         zstd_level: args.compression,
+        commit: if args.skip_if_unchanged { Commit::IfChanged } else { Commit::Always },
         dry_run: args.dry_run,
         read_all: args.force,
         count_ahead: context.observer.shows_bar(),
-        program: concat!("ssb ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..BackupOptions::new(source, &args.host.unwrap_or_else(host), PROGRAM)
     };
     let outcome = back_up(&repo, options, &context.cancel);
     context.observer.finish();
@@ -99,6 +101,7 @@ fn describe(outcome: &BackupOutcome, requests: RequestCounts) -> String {
     let parent = outcome.parent.as_ref().map_or("no parent".to_owned(), |p| format!("parent {}", p.id.short()));
     let what = match &outcome.snapshot {
         Some(snapshot) => format!("snapshot {} saved ({parent})", snapshot.id.short()),
+        None if outcome.unchanged => format!("nothing has changed, no snapshot was made ({parent})"),
         None => format!("dry run, nothing was stored ({parent})"),
     };
     let mut lines = vec![

@@ -6,10 +6,12 @@ use crate::base::duration;
 use crate::cli::args::FilterArgs;
 use crate::cli::context::{Context, tags};
 use crate::cli::exit::{CliError, code};
-use crate::cli::output;
+use crate::cli::{output, settings};
+use crate::config::zone;
 use crate::ops::forget::{ForgetPlan, Rules, Which, execute, plan};
 use crate::ops::prune::PruneSummary;
 use crate::ops::retention::{Count, GroupBy, Keep, Span};
+use crate::ops::snapshots::SnapshotFilter;
 use crate::repo::Ahead;
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -20,7 +22,7 @@ use std::time::Duration;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  ssb forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune\n  ssb forget \
-                        --keep-within 30d --dry-run\n  ssb forget 3f2a91c0\n\nThe rules are applied to each group of snapshots on its own. \
+                        --keep-within 30d --dry-run\n  ssb forget 3f2a91c0\n  ssb forget --policy nightly --dry-run\n\nThe rules are applied to each group of snapshots on its own. \
                         A snapshot stays if any rule keeps it.\nSpans are written as 2y5m7d3h (years, months, days, hours; also w for \
                         weeks).\nSpace is freed by pruning."
 )]
@@ -28,9 +30,12 @@ pub struct ForgetArgs {
     /// Remove exactly these snapshots
     #[arg(value_name = "SNAPSHOT", conflicts_with = "rules")]
     ids: Vec<String>,
+    /// Apply the retention of this policy of the config to the snapshots that were made by it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ids", "rules", "group_by"])]
+    policy: Option<String>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// Group snapshots by these facts before the rules are applied: host, paths, tags, or '' for none
+    /// Group snapshots by these facts before the rules are applied: host, paths, tags, entry, or '' for none
     #[arg(long, value_name = "FACTS", default_value = "host,paths")]
     group_by: GroupBy,
     #[command(flatten)]
@@ -129,11 +134,13 @@ struct Shown<'a> {
 
 pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
     let filter = context.filter(&args.filter)?;
-    let which = if args.ids.is_empty() {
+    let which = if let Some(name) = &args.policy {
+        by_policy(context, name, filter)?
+    } else if args.ids.is_empty() {
         let (keep, group_by) = (args.rules.into(), args.group_by);
         Which::Rules(Box::new(Rules { keep, group_by, filter, zone: TimeZone::system() }))
     } else {
-        Which::Ids(args.ids, filter)
+        Which::Ids(args.ids, Box::new(filter))
     };
     let repo = context.open_repo(Ahead::Snapshots)?;
     let plan = plan(&repo, which)?;
@@ -154,6 +161,23 @@ pub fn run(context: &Context, args: ForgetArgs) -> Result<u8, CliError> {
         output::json(&Shown { plan: &plan, dry_run: args.dry_run, prune: summary })?;
     }
     Ok(code::DONE)
+}
+
+/// The rules of a policy, for each entry and group of its own.
+fn by_policy(context: &Context, name: &str, filter: SnapshotFilter) -> Result<Which, CliError> {
+    let loaded = context.config()?.ok_or_else(settings::nowhere)?;
+    let policies = &loaded.config.policies;
+    let policy = policies.get(name).ok_or_else(|| {
+        let known = policies.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        CliError::usage(format!("'{name}' is no policy of the config {}; there are: {known}", loaded.path.display()))
+    })?;
+    let retention = policy.retention.as_ref().ok_or_else(|| {
+        CliError::usage(format!("the policy '{name}' has no retention, so all of its snapshots are kept"))
+    })?;
+    let zone = zone(policy.time_zone.as_deref(), &TimeZone::system()).map_err(|e| CliError::usage(e.to_string()))?;
+    let filter = SnapshotFilter { policy: Some(name.to_owned()), ..filter };
+    let group_by = GroupBy { paths: false, entry: true, ..GroupBy::default() };
+    Ok(Which::Rules(Box::new(Rules { keep: Keep::from(retention), group_by, filter, zone })))
 }
 
 fn describe(plan: &ForgetPlan, dry_run: bool) -> String {

@@ -97,7 +97,7 @@ fn record(context: &Context, loaded: &LoadedConfig) -> Result<RunRecord, CliErro
     Ok(RunRecord {
         host: loaded.config.run.host.clone().unwrap_or_else(context::host),
         user: context::user(),
-        config: loaded.path.display().to_string(),
+        config: settings::absolute(&loaded.path).display().to_string(),
         repository,
         time_zone: settings::time_zone(),
         ..sample::run(begun)

@@ -49,6 +49,16 @@ pub fn local_time(time: jiff::Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// The first few: a glob may have led to thousands.
+fn sources(sources: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut shown = sources.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(" ");
+    if sources.len() > SHOWN {
+        shown.push_str(&format!(" and {} more", sources.len() - SHOWN));
+    }
+    shown
+}
+
 fn table(snapshots: &[Snapshot]) -> String {
     let row = |s: &Snapshot| {
         let m = &s.manifest;
@@ -57,14 +67,15 @@ fn table(snapshots: &[Snapshot]) -> String {
             local_time(m.time),
             m.host.clone(),
             m.tags.join(","),
-            m.sources.join(" "),
+            m.label.name().unwrap_or_default().to_owned(),
+            sources(&m.sources),
             m.totals.files.to_string(),
             output::bytes(m.totals.bytes),
             output::bytes(m.totals.stored_bytes),
         ]
     };
     let rows: Vec<_> = snapshots.iter().map(row).collect();
-    let headings = ["ID", "Time", "Host", "Tags", "Paths", "Files", "Size", "New"];
+    let headings = ["ID", "Time", "Host", "Tags", "Entry", "Paths", "Files", "Size", "New"];
     let shown = output::table(&headings, &["Files", "Size", "New"], &rows);
     format!("{shown}\n{}", output::count(snapshots.len() as u64, "snapshot", "snapshots"))
 }

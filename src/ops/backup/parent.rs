@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 /// A file that was changed this shortly before the parent began, or later, is read again: the file system's clock is
 /// coarse, so a second change may have left no trace in its times.
-const CLOCK_GRAIN_NANOS: i128 = 20_000_000;
+pub(super) const CLOCK_GRAIN_NANOS: i128 = 20_000_000;
 
 /// Walks the parent's tree beside the source.
 pub struct ParentCursor<'a> {

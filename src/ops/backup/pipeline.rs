@@ -13,6 +13,7 @@
 
 use super::Gathered;
 use super::batch::{self, Item, Outcome};
+use super::commit::Contents;
 use super::large;
 use super::parent::{self, ParentCursor};
 use crate::base::{Cancel, Counter, Issue, IssueCode, Observer, Stage};
@@ -43,6 +44,8 @@ pub(super) struct Context {
     pub nodes: Arc<ChunkReader>,
     /// Every chunk of the parent can be counted on.
     pub is_parent_trusted: bool,
+    /// Names and contents are wanted in short.
+    pub wants_contents: bool,
     pub cancel: Cancel,
 }
 
@@ -163,6 +166,7 @@ impl Feeder<'_> {
 fn write_tree(context: &Context, slots: Receiver<Slot>, abort: &Cancel) -> Result<Gathered> {
     let mut builder = TreeBuilder::new(&context.repo.keys);
     let mut totals = Totals::default();
+    let mut contents = context.wants_contents.then(Contents::default);
     let mut issues = Vec::new();
     let mut sink = &*context.writer;
     let mut failure = None;
@@ -172,6 +176,7 @@ fn write_tree(context: &Context, slots: Receiver<Slot>, abort: &Cancel) -> Resul
         let pushed = outcome.result.and_then(|entries| {
             entries.into_iter().try_for_each(|entry| {
                 count_entry(&mut totals, &entry);
+                contents.iter_mut().for_each(|contents| contents.add(&entry));
                 builder.push(&entry, &mut sink)
             })
         });
@@ -189,7 +194,10 @@ fn write_tree(context: &Context, slots: Receiver<Slot>, abort: &Cancel) -> Resul
     }
     match failure {
         Some(error) => Err(error.into()),
-        None => Ok(Gathered { tree: builder.finish(&mut sink)?, totals, issues }),
+        None => {
+            let contents = contents.map(Contents::finish);
+            Ok(Gathered { tree: builder.finish(&mut sink)?, contents, totals, issues })
+        }
     }
 }
 
@@ -257,6 +265,7 @@ pub(super) fn run_stream(
     let mut sink = &*context.writer;
     let mut builder = TreeBuilder::new(&context.repo.keys);
     let mut totals = Totals { files_new: 1, ..Totals::default() };
+    let mut contents = context.wants_contents.then(Contents::default);
     let ends = full.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at).chain([full.len()]);
     for end in ends {
         let place = Path::split(&full[..end]);
@@ -273,10 +282,11 @@ pub(super) fn run_stream(
             extensions: Vec::new(),
         };
         count_entry(&mut totals, &entry);
+        contents.iter_mut().for_each(|contents| contents.add(&entry));
         builder.push(&entry, &mut sink)?;
     }
     let tree = builder.finish(&mut sink)?;
-    Ok(Gathered { tree, totals, issues: Vec::new() })
+    Ok(Gathered { tree, contents: contents.map(Contents::finish), totals, issues: Vec::new() })
 }
 
 /// Fills the buffer unless the stream ends.

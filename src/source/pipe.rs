@@ -1,5 +1,5 @@
-//! Standard input that an interrupt ends, also while nothing comes: whoever interrupts a backup of a program's output need
-//! not end the program first. Does not buffer.
+//! Input that an interrupt ends, also while nothing comes: whoever interrupts a backup of a program's output need not end
+//! the program first. Does not buffer.
 
 use crate::base::Cancel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,6 +14,12 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 pub struct Input<F> {
     from: F,
     cancel: Cancel,
+}
+
+impl<F: AsFd> Input<F> {
+    pub fn new(from: F, cancel: Cancel) -> Self {
+        Self { from, cancel }
+    }
 }
 
 impl Input<OwnedFd> {
