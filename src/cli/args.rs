@@ -84,6 +84,7 @@ pub struct Global {
 pub enum Command {
     Init(commands::init::InitArgs),
     Backup(commands::backup::BackupArgs),
+    Run(commands::run::RunArgs),
     Snapshots(commands::snapshots::SnapshotsArgs),
     Ls(commands::ls::LsArgs),
     Diff(commands::diff::DiffArgs),

@@ -1,5 +1,6 @@
 //! From errors to exit codes and words; the only table of both.
 
+use crate::jobs::JobsError;
 use crate::jobs::install::InstallError;
 use crate::ops::OpsError;
 use crate::repo::RepoError;
@@ -14,6 +15,7 @@ pub mod code {
     pub const SOURCES_UNREADABLE: u8 = 3;
     pub const DAMAGE: u8 = 4;
     pub const NO_REPOSITORY: u8 = 10;
+    pub const AT_WORK: u8 = 11;
     pub const WRONG_KEY: u8 = 12;
     pub const TOO_NEW: u8 = 13;
     pub const INTERRUPTED: u8 = 130;
@@ -24,6 +26,8 @@ pub mod code {
 pub enum CliError {
     #[error(transparent)]
     Ops(#[from] OpsError),
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// Wrong usage or settings; the sentence names the option or variable and says what to do.
     #[error("{0}")]
     Usage(String),
@@ -49,6 +53,8 @@ impl CliError {
             Self::Usage(_) => code::USAGE,
             Self::Failed(_) | Self::Output(_) => code::FAILED,
             Self::Ops(error) => ops_code(error),
+            Self::Jobs(JobsError::AtWork { .. }) => code::AT_WORK,
+            Self::Jobs(JobsError::Unknown { .. } | JobsError::State { .. }) => code::USAGE,
         }
     }
 }

@@ -58,9 +58,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, CliError> {
-    context.start_log(None);
+    // A run logs to files of its config too, which it has to find first.
+    if !matches!(command, Command::Run(_)) {
+        context.start_log(None);
+    }
     match command {
         Command::Init(args) => commands::init::run(context, args),
+        Command::Run(args) => commands::run::run(context, args),
         Command::Backup(args) => commands::backup::run(context, args),
         Command::Snapshots(args) => commands::snapshots::run(context, args),
         Command::Ls(args) => commands::ls::run(context, args),

@@ -11,6 +11,7 @@ pub mod prune;
 pub mod repair;
 pub mod report;
 pub mod restore;
+pub mod run;
 pub mod schedule;
 pub mod sessions;
 pub mod snapshots;
