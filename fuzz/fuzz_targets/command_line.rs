@@ -5,7 +5,8 @@
 
 use clap::Parser;
 use libfuzzer_sys::fuzz_target;
-use ssb::cli::args::{Cli, parse_duration, parse_some_time};
+use ssb::base::duration;
+use ssb::cli::args::Cli;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -15,15 +16,15 @@ fuzz_target!(|input: &[u8]| {
         assert!(!refusal.to_string().trim().is_empty());
     }
     for word in words().filter_map(OsStr::to_str) {
-        match parse_duration(word) {
+        match duration::parse(word) {
             Ok(duration) => {
                 let seconds = format!("{}s {}ns", duration.as_secs(), duration.subsec_nanos());
-                assert_eq!(parse_duration(&seconds), Ok(duration));
-                assert_eq!(parse_some_time(word).is_ok(), !duration.is_zero());
+                assert_eq!(duration::parse(&seconds), Ok(duration));
+                assert_eq!(duration::parse_some(word).is_ok(), !duration.is_zero());
             }
             Err(refusal) => {
                 assert!(refusal.contains(word));
-                assert_eq!(parse_some_time(word), Err(refusal));
+                assert_eq!(duration::parse_some(word), Err(refusal));
             }
         }
     }

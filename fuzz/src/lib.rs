@@ -8,7 +8,7 @@ use ssb::chunker::ChunkerParams;
 use ssb::crypto::{KdfParams, MasterKeys, SecretKey, SecretText};
 use ssb::ops::backup::{self, BackupOptions, BackupOutcome, Source};
 use ssb::repo::envelope::{Header, ObjectKind};
-use ssb::repo::{Edges, Manifest, Repo, Totals};
+use ssb::repo::{Edges, Label, Manifest, Repo, Totals};
 use ssb::source::WalkOptions;
 use ssb::store::MemoryStore;
 use std::path::{Path, PathBuf};
