@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::chance::Chance;
+use support::lab::PASSPHRASE;
 use support::shell::{Ended, Shell};
 
 /// A home with a repository, a config and something to back up.
@@ -252,6 +253,16 @@ fn what_is_due() {
 }
 
 #[test]
+fn what_is_wrong_in_the_config_is_not_told_every_few_minutes() {
+    let cron = Cron::new("[policies.p]\n[entries.bad]\npolicy = \"q\"\npaths = [\"~/data\"]\n");
+    assert_eq!(status(&cron.run(3, &["--due"]), "bad"), "refused");
+    let record = cron.run(0, &["--due"]);
+    assert!(record["skipped"][0]["why"].as_str().unwrap().contains("told again from"), "{record}");
+    // Whoever asks for it is told.
+    assert_eq!(status(&cron.run(3, &[]), "bad"), "refused");
+}
+
+#[test]
 fn what_has_not_changed_counts_as_success() {
     let cron = Cron::new("[policies.p]\n[entries.e]\npolicy = \"p\"\nwhen = \"on-change\"\npaths = [\"~/data\"]\n");
     cron.shell.write("data/file", "x");
@@ -262,6 +273,7 @@ fn what_has_not_changed_counts_as_success() {
     cron.shell.write("data/other", "y");
     assert_eq!(status(&cron.run(0, &[]), "e"), "success");
     assert_eq!(cron.snapshots().len(), 3);
+    assert_eq!(cron.shell.json(&["sessions", "--json"]).as_array().unwrap().len(), 0, "nobody is at work any more");
 }
 
 #[test]
@@ -388,7 +400,7 @@ folder = "~/html"
 [entries.spills]
 policy = "p"
 retries = 0
-command = "echo 'http://127.0.0.1:9/services/T0/B0/geheimnis is wrong' >&2; exit 1"
+command = "echo 'http://127.0.0.1:9/services/T0/B0/geheimnis is wrong' >&2; echo \"$SSB_PASSWORD of the repository\" >&2; exit 1"
 hooks.finally = "echo http://127.0.0.1:9/services/T0/B0/geheimnis >&2; exit 1"
 "#,
     );
@@ -401,7 +413,8 @@ hooks.finally = "echo http://127.0.0.1:9/services/T0/B0/geheimnis >&2; exit 1"
             all += &fs::read_to_string(entry.unwrap().path()).unwrap();
         }
     }
-    assert!(all.contains("is wrong") && !all.contains("geheimnis"), "{all}");
+    assert!(all.contains("is wrong") && all.contains("*** of the repository"), "{all}");
+    assert!(!all.contains("geheimnis") && !all.contains(PASSPHRASE), "{all}");
 }
 
 #[test]

@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 /// How long a job that has failed is left alone, unless its schedule says so sooner: somebody is told each time.
 const AFTER_FAILURE: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long somebody who was told that the config says something of a job that cannot be is left alone.
+const AFTER_REFUSAL: SignedDuration = SignedDuration::from_hours(24);
+
 /// When what was done last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Last {
@@ -45,6 +48,14 @@ pub(super) fn judge(
     }
 }
 
+/// Whether it is time to tell again that a job is refused; if not, why.
+pub(super) fn judge_refusal(zone: &TimeZone, last: Last, now: Timestamp) -> Result<(), String> {
+    let Some(told) = last.begun else { return Ok(()) };
+    let again = told.saturating_add(AFTER_REFUSAL).unwrap_or(Timestamp::MAX);
+    let local = again.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M");
+    if now < again { Err(format!("the config is wrong about it, which is told again from {local}")) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +80,15 @@ mod tests {
         assert!(judge_at("05T01:00", None, None).unwrap().contains("never"));
         let last = Last::default();
         assert!(judge(None, &TimeZone::UTC, last, at("05T02:00")).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_config_is_told_once_a_day() {
+        let judge_at = |now: &str, told: Option<&str>| {
+            judge_refusal(&TimeZone::UTC, Last { success: None, begun: told.map(at) }, at(now))
+        };
+        assert!(judge_at("05T02:00", None).is_ok() && judge_at("06T02:00", Some("05T02:00")).is_ok());
+        assert!(judge_at("06T01:59", Some("05T02:00")).unwrap_err().contains("from 2026-03-06 02:00"));
     }
 
     #[test]

@@ -63,9 +63,7 @@ pub fn run(setup: &Setup<'_>, plan: &Plan, state: &mut State, folder: &Path) -> 
 
 fn remember(state: &mut State, record: &JobRecord) {
     let job: &mut JobState = state.jobs.entry(record.name.clone()).or_default();
-    if record.tries > 0 {
-        job.last_try = Some(record.begun);
-    }
+    job.last_try = Some(record.begun);
     // What was incomplete is in a snapshot, and would not be more complete at once.
     if matches!(record.status, JobStatus::Success | JobStatus::Unchanged | JobStatus::Incomplete) {
         job.last_success = Some(record.begun);

@@ -1,7 +1,7 @@
 //! Which jobs a run has, in which order, and why: from config, selection, and what was done last. Looks at no source.
 
 use super::JobsError;
-use super::due::{Last, judge};
+use super::due::{Last, judge, judge_refusal};
 use super::state::State;
 use crate::config::{Command, Config, Effective, Entry, Schedule, zone};
 use crate::repo::{Label, Snapshot};
@@ -110,8 +110,7 @@ pub fn plan(facts: &Facts<'_>, selection: &Selection) -> Result<Plan, JobsError>
     for job in &mut jobs {
         let is_named = !selection.names.is_empty();
         let is_disabled = || job.entries.iter().any(|name| facts.config.entries.get(name).is_some_and(|e| e.disabled));
-        if matches!(job.verdict, Verdict::Refuse { .. }) {
-        } else if !is_named && is_disabled() {
+        if !is_named && is_disabled() {
             job.verdict = Verdict::Skip { why: "it is disabled".to_owned() };
         } else if selection.due_only {
             job.verdict = job.judge(facts);
@@ -171,14 +170,14 @@ impl Job {
     }
 
     fn judge(&self, facts: &Facts<'_>) -> Verdict {
-        let schedule = self.settings.schedule.as_ref().map(|text| Schedule::parse(text, &self.zone));
-        match schedule.transpose() {
-            Err(error) => Verdict::Refuse { why: error.to_string() },
-            Ok(schedule) => match judge(schedule.as_ref(), &self.zone, self.last(facts), facts.now) {
-                Ok(why) => Verdict::Run { why },
-                Err(why) => Verdict::Skip { why },
-            },
-        }
+        let last = self.last(facts);
+        let schedule = self.settings.schedule.as_ref().map(|text| Schedule::parse(text, &self.zone)).transpose();
+        let judged = match (&self.verdict, schedule) {
+            (Verdict::Refuse { .. }, _) => judge_refusal(&self.zone, last, facts.now).map(|()| self.verdict.clone()),
+            (_, Err(error)) => Ok(Verdict::Refuse { why: error.to_string() }),
+            (_, Ok(schedule)) => judge(schedule.as_ref(), &self.zone, last, facts.now).map(|why| Verdict::Run { why }),
+        };
+        judged.unwrap_or_else(|why| Verdict::Skip { why })
     }
 
     /// By the snapshots, and by what is remembered here of runs that made none.

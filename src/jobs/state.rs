@@ -24,7 +24,7 @@ pub struct State {
 pub struct JobState {
     /// When the last one that was good began, also if it made no snapshot because nothing had changed.
     pub last_success: Option<Timestamp>,
-    /// When the last one began.
+    /// When the last one began, or was refused.
     pub last_try: Option<Timestamp>,
 }
 

@@ -87,9 +87,12 @@ pub fn run(context: &Context, args: RunArgs) -> Result<u8, CliError> {
     call.run(&lock, &History::new(&states))
 }
 
-/// Hides every secret of the config that can be had; a channel that needs one that cannot says so.
+/// Hides the secrets of the environment, and every one of the config that can be had; a channel that needs one that cannot says so.
 fn mask(loaded: &LoadedConfig) -> Mask {
     let mask = Mask::default();
+    for name in ["SSB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        settings::variable(name).map(|value| mask.add(&SecretText::new(value)));
+    }
     for (key, secret) in loaded.config.secrets() {
         resolve(&key, secret).map(|found| mask.add(&found)).ok();
     }

@@ -134,8 +134,13 @@ pub fn run(repo: &Arc<Repo>, mut options: BackupOptions, cancel: &Cancel) -> Res
             _ if contents.is_some() => parent.manifest.contents == contents,
             _ => parent.manifest.tree == tree,
         });
-    let Some(session) = session.filter(|_| !unchanged) else {
-        return Ok(BackupOutcome { snapshot: None, parent, unchanged, totals, issues });
+    let session = match session {
+        Some(session) if !unchanged => session,
+        none_needed => {
+            let left = none_needed.and_then(leave).inspect(|issue| repo.edges.observer.issue(issue));
+            let issues = issues.into_iter().chain(left).collect();
+            return Ok(BackupOutcome { snapshot: None, parent, unchanged, totals, issues });
+        }
     };
     let manifest = Manifest {
         format: 1,
