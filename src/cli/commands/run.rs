@@ -91,7 +91,9 @@ pub fn run(context: &Context, args: RunArgs) -> Result<u8, CliError> {
 fn mask(loaded: &LoadedConfig) -> Mask {
     let mask = Mask::default();
     for name in ["SSB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-        settings::variable(name).map(|value| mask.add(&SecretText::new(value)));
+        if let Some(value) = settings::variable(name) {
+            mask.add(&SecretText::new(value));
+        }
     }
     for (key, secret) in loaded.config.secrets() {
         resolve(&key, secret).map(|found| mask.add(&found)).ok();
