@@ -271,6 +271,17 @@ fn show_says_where_everything_comes_from() {
 }
 
 #[test]
+fn a_path_that_a_hook_makes_need_not_be_there_before() {
+    let shell = bare();
+    let entry = "[policies.p]\n[entries.e]\npolicy = \"p\"\npaths = [\"/no/such/path\"]\n";
+    private(&shell, "c.toml", &format!("{entry}hooks.before = \"mkdir -p /no/such/path\"\n"));
+    let ended = shell.ok(&["config", "check", "--config", "c.toml"]);
+    assert!(ended.out.contains("warning: entries.e.paths: /no/such/path is not there now"), "{ended:?}");
+    private(&shell, "c.toml", entry);
+    assert_eq!(shell.run(&["config", "check", "--config", "c.toml"]).code, 3);
+}
+
+#[test]
 fn init_writes_a_file_that_is_sound_and_never_overwrites() {
     let shell = bare();
     let path = shell.path("new/folder/config.toml");
@@ -297,7 +308,8 @@ fn the_schema_is_json_and_every_recipe_keeps_to_it() {
         let json = shell.json(&["config", "check", "--json", "--config", recipe.to_str().unwrap()]);
         for problem in json["problems"].as_array().unwrap() {
             let what = problem["what"].as_str().unwrap();
-            assert!(what.contains("cannot be backed up") || what.starts_with("there is no file"), "{problem}");
+            let is_elsewhere = ["cannot be backed up", "is not there now; the hook 'before'", "there is no file"];
+            assert!(is_elsewhere.iter().any(|said| what.contains(said)), "{problem}");
         }
         assert!(json["entries"].as_u64().unwrap() >= 1);
         seen += 1;

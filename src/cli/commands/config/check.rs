@@ -7,7 +7,7 @@ use crate::cli::settings::{self, variable};
 use crate::config::check::{Finding, Level, stopped_with};
 use crate::config::find::{self, FindError, LoadedConfig, Opened};
 use crate::config::read::{Position, Problem};
-use crate::config::{Secret, entry_key};
+use crate::config::{Effective, Secret, entry_key};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -91,9 +91,14 @@ fn missing_paths(loaded: &LoadedConfig) -> Vec<Finding> {
         for path in entry.paths.iter().filter(|path| path.starts_with('/')) {
             let fixed = before_globs(path);
             if let Err(error) = std::fs::symlink_metadata(&fixed) {
-                let what = format!("{} cannot be backed up: {error}", fixed.display());
                 let key = format!("{}.paths", entry_key(name));
-                found.push(Finding { level: Level::Error, key, what, entries: stopped_with(&loaded.config, name) });
+                let makes_it = Effective::of(&loaded.config, entry).hooks.before.is_some();
+                found.push(if makes_it {
+                    warning(&key, format!("{} is not there now; the hook 'before' has to make it", fixed.display()))
+                } else {
+                    let what = format!("{} cannot be backed up: {error}", fixed.display());
+                    Finding { level: Level::Error, key, what, entries: stopped_with(&loaded.config, name) }
+                });
             }
         }
     }
