@@ -354,6 +354,12 @@ fn one_run_at_a_time() {
         let second = cron.raw(&[]);
         assert_eq!(second.code, 11, "{second:?}");
         assert!(second.err.contains("another run of this config is at work"), "{second:?}");
+        let from_cron = cron.shell.run(&["run", "--due", "--quiet"]);
+        assert_eq!(
+            (from_cron.code, from_cron.err.as_str(), from_cron.out.as_str()),
+            (11, "", ""),
+            "cron mails what is said"
+        );
         assert_eq!(status(&first.join().unwrap(), "slow"), "success");
     });
     assert_eq!(cron.snapshots().len(), 1);

@@ -11,7 +11,7 @@ use crate::cli::{PROGRAM, output, settings};
 use crate::config::Secret;
 use crate::config::find::LoadedConfig;
 use crate::crypto::SecretText;
-use crate::jobs::{Facts, Job, Lock, Plan, Selection, Setup, State, plan, run_whole, status};
+use crate::jobs::{Facts, Job, JobsError, Lock, Plan, Selection, Setup, State, plan, run_whole, status};
 use crate::ops::OpsError;
 use crate::repo::{Ahead, Repo, Snapshot};
 use crate::report::{
@@ -79,7 +79,14 @@ pub fn run(context: &Context, args: RunArgs) -> Result<u8, CliError> {
     }
     let log = crate::report::log_layer(&loaded.config.log, &call.mask).map_err(CliError::usage)?;
     context.start_log(log);
-    let lock = Lock::take(&call.folder, std::process::id())?;
+    let lock = match Lock::take(&call.folder, std::process::id()) {
+        // Cron would mail it every few minutes while a long run is at work, as long runs are.
+        Err(at_work @ JobsError::AtWork { .. }) if args.due && context.global.quiet => {
+            tracing::info!("{at_work}");
+            return Ok(code::AT_WORK);
+        }
+        lock => lock?,
+    };
     let nice = loaded.config.run.nice;
     if nice > 0 && rustix::process::nice(nice).is_err() {
         context.observer.note("the run could not be made nicer");
