@@ -377,6 +377,19 @@ fn a_repository_that_cannot_be_opened_is_reported() {
     let pages: Vec<String> =
         fs::read_dir(cron.shell.path("html")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert!(pages.iter().any(|name| name.starts_with("error-")), "{pages:?}");
+
+    // Called every few minutes it is told once an hour, with the same exit code.
+    let count = || fs::read_dir(cron.shell.path("html")).unwrap().count();
+    let told = count();
+    let from_cron = cron.shell.run(&["run", "--due", "--quiet"]);
+    assert_eq!((from_cron.code, from_cron.err.as_str(), count()), (10, "", told));
+    // And anew when runs could begin again meanwhile.
+    let other = Shell::with_repo();
+    fs::rename(&other.repo, &cron.shell.repo).unwrap();
+    cron.run(0, &["--due"]);
+    fs::remove_dir_all(&cron.shell.repo).unwrap();
+    let from_cron = cron.shell.run(&["run", "--due", "--quiet"]);
+    assert!(from_cron.code == 10 && from_cron.err.contains("there is no repository"), "{from_cron:?}");
 }
 
 #[test]

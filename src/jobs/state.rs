@@ -2,7 +2,7 @@
 //! is due is then judged by the snapshots alone.
 
 use super::JobsError;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,7 +17,12 @@ pub struct State {
     /// By the name of the entry or the group.
     pub jobs: BTreeMap<String, JobState>,
     pub last_prune: Option<Timestamp>,
+    /// When somebody was told that a run could not begin; nothing once one could.
+    pub last_error: Option<Timestamp>,
 }
+
+/// How long nobody is told again that runs cannot begin: they are called every few minutes.
+const SILENCE: SignedDuration = SignedDuration::from_hours(1);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -35,6 +40,11 @@ impl State {
     pub fn load(folder: &Path) -> Self {
         let text = fs::read(folder.join(FILE)).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Whether it was told so lately that runs cannot begin that it need not be told again.
+    pub fn was_told_lately(&self, now: Timestamp) -> bool {
+        self.last_error.is_some_and(|told| told <= now && now.duration_since(told) < SILENCE)
     }
 
     pub fn save(&self, folder: &Path) -> io::Result<()> {
@@ -98,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(State::load(folder.path()), State::default());
         let job = JobState { last_success: Some(Timestamp::UNIX_EPOCH), last_try: None };
-        let state = State { jobs: BTreeMap::from([("etc".to_owned(), job)]), last_prune: None };
+        let state = State { jobs: BTreeMap::from([("etc".to_owned(), job)]), ..State::default() };
         state.save(folder.path()).unwrap();
         assert_eq!(State::load(folder.path()), state);
         fs::write(folder.path().join(FILE), "{\"jobs\":[").unwrap();

@@ -15,7 +15,8 @@ use crate::jobs::{Facts, Job, JobsError, Lock, Plan, Selection, Setup, State, pl
 use crate::ops::OpsError;
 use crate::repo::{Ahead, Repo, Snapshot};
 use crate::report::{
-    Courier, Delivery, History, JobRecord, MOST_RECORDS, Mask, RunRecord, RunStatus, View, log_job, log_run, log_start,
+    Courier, Delivery, History, JobRecord, JobStatus, MOST_RECORDS, Mask, RunRecord, RunStatus, View, log_job, log_run,
+    log_start,
 };
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -130,8 +131,9 @@ impl Call<'_> {
             pacer: &pacer,
             is_test: false,
         };
-        courier.begin(PROGRAM);
+        let begin = courier.begin(PROGRAM);
         let mut record = self.blank(self.now());
+        let mut is_told = true;
         if let Err(error) = self.carry_out(lock, &mut record) {
             // What was typed wrongly is told to whoever typed it, and to nobody else.
             if matches!(error, CliError::Jobs(_)) {
@@ -139,14 +141,18 @@ impl Call<'_> {
             }
             record.exit_code = error.code();
             record.errors.push(error.to_string());
+            is_told = self.is_to_be_told(lock);
         }
         self.end(&mut record);
         let record = self.mask.record(&record);
-        let earlier = history.last(MOST_RECORDS);
         log_run(&record);
+        if !is_told {
+            return Ok(record.exit_code);
+        }
+        let earlier = history.last(MOST_RECORDS);
         let kept = if record.is_quiet() { Ok(()) } else { history.keep(&record) };
         let told = courier.deliver(&record, &earlier);
-        let failed = told.iter().filter_map(|outcome| match &outcome.delivery {
+        let failed = begin.iter().chain(&told).filter_map(|outcome| match &outcome.delivery {
             Delivery::Failed(why) => Some(format!("{} was not told: {why}", outcome.channel)),
             _ => None,
         });
@@ -158,10 +164,24 @@ impl Call<'_> {
         Ok(record.exit_code)
     }
 
+    /// Whether it is worth telling that the run could not begin: what is called every few minutes tells it once an hour.
+    fn is_to_be_told(&self, lock: &Lock) -> bool {
+        let (mut state, now) = (State::load(&lock.folder), self.now());
+        if self.selection.due_only && state.was_told_lately(now) {
+            return false;
+        }
+        state.last_error = Some(now);
+        state.save(&lock.folder).ok();
+        true
+    }
+
     /// Fills the record as far as it comes.
     fn carry_out(&self, lock: &Lock, record: &mut RunRecord) -> Result<(), CliError> {
         let (repo, snapshots) = opened(self.context)?;
         let mut state = State::load(&lock.folder);
+        if state.last_error.take().is_some() {
+            state.save(&lock.folder).ok();
+        }
         let plan = self.plan(&snapshots, &state)?;
         let setup = Setup {
             config: &self.loaded.config,
@@ -226,9 +246,9 @@ impl Call<'_> {
         record.ended = self.now();
         record.requests = self.context.requests();
         record.status = status(record, self.context.cancel.is_cancelled());
-        let is_refused_only = !record.jobs.is_empty()
-            && record.errors.is_empty()
-            && record.jobs.iter().all(|job| job.status != crate::report::JobStatus::Failed);
+        let has_failed = |job: &JobRecord| job.status == JobStatus::Failed;
+        let is_refused_only =
+            !record.jobs.is_empty() && record.errors.is_empty() && !record.jobs.iter().any(has_failed);
         let by_status = match record.status {
             RunStatus::Success => code::DONE,
             RunStatus::Interrupted => code::INTERRUPTED,
