@@ -468,7 +468,9 @@ fn prunes_at_its_own_interval() {
         fs::read_dir(&state).unwrap().map(|e| e.unwrap().path()).find(|p| p.join("state.json").exists()).unwrap();
     let text = fs::read_to_string(folder.join("state.json")).unwrap();
     let mut remembered: Value = serde_json::from_str(&text).unwrap();
-    remembered["last_prune"] = Value::from("2026-01-01T00:00:00Z");
+    for key in ["last_prune", "last_prune_try"] {
+        remembered[key] = Value::from("2026-01-01T00:00:00Z");
+    }
     fs::write(folder.join("state.json"), remembered.to_string()).unwrap();
     let record = cron.run(0, &[]);
     assert!(record["prune"]["freed_bytes"].as_u64().unwrap() > 90_000, "{record}");

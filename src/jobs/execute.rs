@@ -17,6 +17,9 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// How long a prune that failed, or could not delete yet, is left alone: it asks for much of what is in the repository.
+const PRUNE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+
 /// What a run works with.
 pub struct Setup<'a> {
     pub config: &'a Config,
@@ -204,12 +207,14 @@ pub fn prune_if_due(setup: &Setup<'_>, state: &mut State, folder: &Path, now: Ti
     if !is_prune_due(setup.config, state, now) || setup.cancel.is_cancelled() {
         return None;
     }
+    state.last_prune_try = Some(now);
+    state.save(folder).ok();
     let (repo, _) = own_repo(setup, &setup.cancel);
     let max_unused_percent = setup.config.prune.max_unused_percent;
     let options = PruneOptions { max_unused_percent, fence_after: setup.fence_after, wait: Wait::No, dry_run: false };
     Some(match prune(&repo, options, &setup.cancel) {
         Ok(summary) => {
-            // Where the deleting was deferred, the next run has something to do.
+            // Where the deleting was deferred, a later run has something to do.
             if summary.deferred.is_none() {
                 state.last_prune = Some(now);
                 state.save(folder).ok();
@@ -225,7 +230,8 @@ pub fn prune_if_due(setup: &Setup<'_>, state: &mut State, folder: &Path, now: Ti
 pub fn is_prune_due(config: &Config, state: &State, now: Timestamp) -> bool {
     let Some(every) = config.prune.every else { return false };
     let every = SignedDuration::try_from(every.0).unwrap_or(SignedDuration::MAX);
-    state.last_prune.is_none_or(|last| now.duration_since(last) >= every)
+    let is_past = |last: Option<Timestamp>, time| last.is_none_or(|last| now.duration_since(last) >= time);
+    is_past(state.last_prune, every) && is_past(state.last_prune_try, PRUNE_AGAIN.min(every))
 }
 
 /// The variables that a command entry finds in its environment.
@@ -236,4 +242,26 @@ pub(super) fn command_facts(setup: &Setup<'_>, job: &Job) -> Vec<(String, String
 /// Whether all of a job belongs together.
 pub(super) fn is_whole_only(job: &Job) -> bool {
     job.is_group && matches!(job.content, Content::Paths(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Duration, Prune};
+
+    #[test]
+    fn a_prune_is_due_by_its_interval_and_not_again_at_once() {
+        let week = Duration(std::time::Duration::from_secs(7 * 86_400));
+        let config = Config { prune: Prune { every: Some(week), ..Prune::default() }, ..Config::default() };
+        let at = |day: u32, minute: u32| format!("2026-03-{day:02}T02:{minute:02}:00Z").parse::<Timestamp>().unwrap();
+        let state =
+            |last: Option<Timestamp>, tried| State { last_prune: last, last_prune_try: tried, ..State::default() };
+        assert!(!is_prune_due(&Config::default(), &state(None, None), at(1, 0)));
+        assert!(is_prune_due(&config, &state(None, None), at(1, 0)));
+        assert!(!is_prune_due(&config, &state(Some(at(1, 0)), Some(at(1, 0))), at(7, 59)));
+        assert!(is_prune_due(&config, &state(Some(at(1, 0)), Some(at(1, 0))), at(8, 0)));
+        // It was tried and came to nothing.
+        assert!(!is_prune_due(&config, &state(Some(at(1, 0)), Some(at(8, 0))), at(8, 59)));
+        assert!(is_prune_due(&config, &state(Some(at(1, 0)), Some(at(8, 0))), at(9, 0)));
+    }
 }

@@ -17,6 +17,8 @@ pub struct State {
     /// By the name of the entry or the group.
     pub jobs: BTreeMap<String, JobState>,
     pub last_prune: Option<Timestamp>,
+    /// When it was tried last, also if it failed or was left to a later one.
+    pub last_prune_try: Option<Timestamp>,
     /// When somebody was told that a run could not begin; nothing once one could.
     pub last_error: Option<Timestamp>,
 }
