@@ -3,7 +3,10 @@
 use super::args::Global;
 use super::exit::CliError;
 use super::output;
+use crate::config::Secret;
 use crate::config::find::{self, FindError, LoadedConfig, Opened};
+use crate::crypto::SecretText;
+use crate::report::Mask;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,24 @@ pub fn named(global: &Global) -> Option<&Path> {
 /// The places that are looked at otherwise.
 pub fn places() -> Vec<PathBuf> {
     find::places(variable("XDG_CONFIG_HOME").map(PathBuf::from), variable("HOME").map(PathBuf::from))
+}
+
+/// The secret that the config has under this key, or a sentence that says why it cannot be had.
+pub fn resolve(key: &str, secret: &Secret) -> Result<SecretText, String> {
+    secret.resolve(key, &variable).map_err(|error| error.to_string())
+}
+
+/// Lets `mask` hide the secrets of the environment and of the config. One that cannot be had cannot leak; whoever needs it
+/// says so.
+pub fn learn_secrets(mask: &Mask, loaded: &LoadedConfig) {
+    for name in ["SSB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        if let Some(value) = variable(name) {
+            mask.add(&SecretText::new(value));
+        }
+    }
+    for (key, secret) in loaded.config.secrets() {
+        resolve(&key, secret).map(|found| mask.add(&found)).ok();
+    }
 }
 
 /// The folder for what runs remember: the one of the config, or that of the user.

@@ -68,7 +68,7 @@ fn remember(state: &mut State, record: &JobRecord) {
     let job: &mut JobState = state.jobs.entry(record.name.clone()).or_default();
     job.last_try = Some(record.begun);
     // What was incomplete is in a snapshot, and would not be more complete at once.
-    if matches!(record.status, JobStatus::Success | JobStatus::Unchanged | JobStatus::Incomplete) {
+    if record.status.is_kept() {
         job.last_success = Some(record.begun);
     }
 }
@@ -143,8 +143,7 @@ fn back_up(setup: &Setup<'_>, job: &Job) -> JobRecord {
         record.error = Some("the hook 'before' failed, so nothing was backed up".to_owned());
         record.tries = 1;
     }
-    let is_committed = matches!(record.status, JobStatus::Success | JobStatus::Unchanged | JobStatus::Incomplete);
-    if is_committed {
+    if record.status.is_kept() {
         record.retention = retain::apply(&repo, &setup.host, job);
     }
     let outcome = if record.status.is_good() { "on-success" } else { "on-failure" };
@@ -185,14 +184,12 @@ fn fill(record: &mut JobRecord, tried: Tried) {
 
 /// What hooks find in their environment.
 fn facts(setup: &Setup<'_>, record: &JobRecord) -> Vec<(String, String)> {
-    let status = serde_json::to_value(record.status).ok();
-    let status = status.as_ref().and_then(|status| status.as_str()).unwrap_or_default();
     let facts = [
         ("SSB_JOB", record.name.clone()),
         ("SSB_ENTRIES", record.entries.join(",")),
         ("SSB_POLICY", record.policy.clone().unwrap_or_default()),
         ("SSB_HOST", setup.host.clone()),
-        ("SSB_STATUS", if record.tries == 0 { "begins".to_owned() } else { status.to_owned() }),
+        ("SSB_STATUS", if record.tries == 0 { "begins" } else { record.status.word() }.to_owned()),
         ("SSB_ERROR", record.error.clone().unwrap_or_default()),
         ("SSB_SNAPSHOT", record.snapshot.clone().unwrap_or_default()),
         ("SSB_FILES", record.totals.files.to_string()),

@@ -4,7 +4,7 @@ use super::execute::{Setup, prune_if_due, run};
 use super::hooks::HookRunner;
 use super::plan::{Plan, Verdict};
 use super::state::State;
-use crate::report::{JobRecord, JobStatus, RunRecord, RunStatus, Skipped};
+use crate::report::{RunRecord, RunStatus, Skipped};
 use std::path::Path;
 
 /// Runs the plan and fills the record of it, all but what is known only at its very end.
@@ -26,14 +26,14 @@ pub fn run_whole(setup: &Setup<'_>, plan: &Plan, state: &mut State, folder: &Pat
         record.jobs = run(setup, plan, state, folder);
         record.prune = prune_if_due(setup, state, folder, setup.repo.edges.clock.now());
         record.status = status(record, setup.cancel.is_cancelled());
-        hooks.run("after", &facts(setup, record, word(record.status)));
+        hooks.run("after", &facts(setup, record, record.status.word()));
     } else {
         record.errors.push("the hook 'before' of the run failed, so nothing was backed up".to_owned());
         record.status = status(record, setup.cancel.is_cancelled());
     }
     let outcome = if record.status == RunStatus::Success { "on-success" } else { "on-failure" };
-    hooks.run(outcome, &facts(setup, record, word(record.status)));
-    hooks.run("finally", &facts(setup, record, word(record.status)));
+    hooks.run(outcome, &facts(setup, record, record.status.word()));
+    hooks.run("finally", &facts(setup, record, record.status.word()));
     let said =
         hooks.failures.iter().map(|failure| format!("the hook '{}' of the run: {}", failure.hook, failure.error));
     record.errors.extend(said.map(|sentence| (setup.mask)(&sentence)));
@@ -51,24 +51,14 @@ fn facts(setup: &Setup<'_>, record: &RunRecord, status: &str) -> Vec<(String, St
     facts.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Success => "success",
-        RunStatus::Incomplete => "incomplete",
-        RunStatus::Failed => "failed",
-        RunStatus::Interrupted => "interrupted",
-    }
-}
-
 /// What is to be said of a run as a whole.
 pub fn status(record: &RunRecord, is_interrupted: bool) -> RunStatus {
-    let has_snapshot = |job: &JobRecord| job.status.is_good() || job.status == JobStatus::Incomplete;
     let prune_failed = record.prune.as_ref().is_some_and(|prune| prune.error.is_some());
     if is_interrupted {
         RunStatus::Interrupted
     } else if record.jobs.iter().all(|job| job.status.is_good()) && record.errors.is_empty() && !prune_failed {
         RunStatus::Success
-    } else if record.jobs.iter().any(has_snapshot) || record.jobs.is_empty() && record.errors.is_empty() {
+    } else if record.jobs.iter().any(|job| job.status.is_kept()) || record.jobs.is_empty() && record.errors.is_empty() {
         RunStatus::Incomplete
     } else {
         RunStatus::Failed

@@ -114,7 +114,7 @@ pub fn log_run(record: &RunRecord) {
             Some(_) => tracing::error!(result, "the prune failed"),
         }
     }
-    let (status, outcome) = (words::run_status(record.status), words::outcome(record));
+    let (status, outcome) = (record.status.word(), words::outcome(record));
     let sums = words::sums(record);
     let (begun, ended) = (record.begun.to_string(), record.ended.to_string());
     macro_rules! ended {
@@ -150,7 +150,7 @@ pub fn log_start(name: &str, policy: Option<&str>) {
 
 /// Logs a job that has ended: what it did, and each error.
 pub fn log_job(job: &JobRecord) {
-    let (name, status) = (job.name.as_str(), words::job_status(job.status));
+    let (name, status) = (job.name.as_str(), job.status.word());
     let (begun, ended) = (job.begun.to_string(), job.ended.to_string());
     for issue in job.issues.iter().take(MOST_ISSUES) {
         let (subject, what) = (issue.subject.as_str(), issue.what.as_str());

@@ -217,7 +217,7 @@ fn row(job: &JobRecord) -> Row<'_> {
     let issues = if is_good { &[][..] } else { &job.issues[..] };
     Row {
         name: &job.name,
-        status: words::job_status(job.status),
+        status: job.status.word(),
         color: color(words::job_tone(job.status)),
         figures: if job.tries == 0 { String::new() } else { figures.join(" · ") },
         complaint: (!is_good).then(|| words::complaint(job)),

@@ -102,7 +102,7 @@ fn job_metrics(out: &mut Text, known: &BTreeMap<&str, Known<'_>>) {
     out.head("ssb_job_status", "1 for the status that the job had when it last ran, 0 for all others.");
     for (job, known) in known {
         for status in words::JOB_STATUSES {
-            let labels = [("name", *job), ("status", words::job_status(status))];
+            let labels = [("name", *job), ("status", status.word())];
             out.sample("ssb_job_status", &labels, if known.last.status == status { "1" } else { "0" });
         }
     }

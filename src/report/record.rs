@@ -44,6 +44,18 @@ pub struct RunRecord {
     pub requests: RequestCounts,
 }
 
+impl RunStatus {
+    /// As it is serialized, for people and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
@@ -129,6 +141,23 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
+    /// As it is serialized, for people and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Unchanged => "unchanged",
+            Self::Incomplete => "incomplete",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether what it is about stands in a snapshot, be it with holes.
+    pub fn is_kept(self) -> bool {
+        self.is_good() || self == Self::Incomplete
+    }
+
     pub fn is_good(self) -> bool {
         matches!(self, Self::Success | Self::Unchanged)
     }

@@ -30,7 +30,7 @@ fn details(view: &View<'_>) -> String {
     let bad = record.jobs.iter().filter(|job| !job.status.is_good());
     let jobs = bad.map(|job| {
         let complaint = escape(&words::line(&words::complaint(job), MOST_LINE));
-        format!("{} {}: {complaint}", escape(&words::line(&job.name, 60)), words::job_status(job.status))
+        format!("{} {}: {complaint}", escape(&words::line(&job.name, 60)), job.status.word())
     });
     let lines: Vec<String> = run.chain(jobs).map(|line| format!("• {line}\n")).collect();
     let mut out = String::new();

@@ -62,7 +62,7 @@ fn table(jobs: &[JobRecord]) -> String {
         let figure = |shown: String| if words::has_content(job) { shown } else { "-".to_owned() };
         [
             words::line(&job.name, 40),
-            words::job_status(job.status).to_owned(),
+            job.status.word().to_owned(),
             figure(words::grouped(totals.files)),
             figure(human_bytes(totals.bytes)),
             figure(human_bytes(totals.new_bytes)),
@@ -86,7 +86,7 @@ fn table(jobs: &[JobRecord]) -> String {
 }
 
 fn details(job: &JobRecord) -> String {
-    let mut out = format!("\n{}: {}\n", plain(&job.name), words::job_status(job.status));
+    let mut out = format!("\n{}: {}\n", plain(&job.name), job.status.word());
     if let Some(error) = &job.error {
         out.push_str(&format!("  {}\n", plain(error)));
     }

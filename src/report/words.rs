@@ -20,26 +20,6 @@ pub(super) fn minute(time: Timestamp, zone: &TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-pub(super) fn run_status(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Success => "success",
-        RunStatus::Incomplete => "incomplete",
-        RunStatus::Failed => "failed",
-        RunStatus::Interrupted => "interrupted",
-    }
-}
-
-pub(super) fn job_status(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Success => "success",
-        JobStatus::Unchanged => "unchanged",
-        JobStatus::Incomplete => "incomplete",
-        JobStatus::Failed => "failed",
-        JobStatus::Refused => "refused",
-        JobStatus::Interrupted => "interrupted",
-    }
-}
-
 /// What pages and mails colour by.
 pub(super) const TONES: [&str; 3] = ["ok", "warn", "bad"];
 
@@ -268,7 +248,7 @@ pub(super) fn complaint(job: &JobRecord) -> String {
         .extend(job.hook_failures.iter().map(|failure| format!("the hook {} failed: {}", failure.hook, failure.error)));
     let retention = job.retention.as_ref().and_then(|retention| retention.error.as_ref());
     parts.extend(retention.map(|error| format!("the retention failed: {error}")));
-    if parts.is_empty() { job_status(job.status).to_owned() } else { parts.join("; ") }
+    if parts.is_empty() { job.status.word().to_owned() } else { parts.join("; ") }
 }
 
 /// What came of a prune.

@@ -4,9 +4,7 @@ use crate::base::{Clock, SystemClock, SystemPacer};
 use crate::cli::context::{self, Context};
 use crate::cli::exit::{CliError, code};
 use crate::cli::{output, settings};
-use crate::config::Secret;
 use crate::config::find::LoadedConfig;
-use crate::crypto::SecretText;
 use crate::report::{Courier, Delivery, History, MOST_RECORDS, Mask, Outcome, RunRecord, View, sample, text};
 use clap::{Args, Subcommand};
 
@@ -62,17 +60,11 @@ fn last(context: &Context) -> Result<u8, CliError> {
 fn send(context: &Context) -> Result<u8, CliError> {
     let loaded = context.config()?.ok_or_else(settings::nowhere)?;
     let records = history(Some(loaded))?.last(MOST_RECORDS);
-    let resolve = |key: &str, secret: &Secret| -> Result<SecretText, String> {
-        secret.resolve(key, &settings::variable).map_err(|error| error.to_string())
-    };
     let mask = Mask::default();
-    for (key, secret) in loaded.config.secrets() {
-        // One that cannot be had cannot leak; the channel that needs it says so.
-        resolve(&key, secret).map(|found| mask.add(&found)).ok();
-    }
+    settings::learn_secrets(&mask, loaded);
     let courier = Courier {
         settings: &loaded.config.report,
-        resolve: &resolve,
+        resolve: &settings::resolve,
         mask: &mask,
         pacer: &SystemPacer::new(context.cancel.clone()),
         is_test: true,

@@ -8,9 +8,7 @@ use crate::base::{Clock, Observer, SystemClock, SystemPacer, text};
 use crate::cli::context::{self, Context};
 use crate::cli::exit::{CliError, code};
 use crate::cli::{PROGRAM, output, settings};
-use crate::config::Secret;
 use crate::config::find::LoadedConfig;
-use crate::crypto::SecretText;
 use crate::jobs::{Facts, Job, JobsError, Lock, Plan, Selection, Setup, State, plan, run_whole, status};
 use crate::ops::OpsError;
 use crate::repo::{Ahead, Repo, Snapshot};
@@ -69,7 +67,7 @@ pub fn run(context: &Context, args: RunArgs) -> Result<u8, CliError> {
         loaded,
         selection: Selection { names: args.names, due_only: args.due, force: args.force },
         host: loaded.config.run.host.clone().unwrap_or_else(context::host),
-        mask: mask(loaded),
+        mask: Mask::default(),
         refused: refused(loaded),
         zone: TimeZone::system(),
         folder: states.join(settings::key_of(&loaded.path)),
@@ -88,29 +86,12 @@ pub fn run(context: &Context, args: RunArgs) -> Result<u8, CliError> {
         }
         lock => lock?,
     };
+    settings::learn_secrets(&call.mask, loaded);
     let nice = loaded.config.run.nice;
     if nice > 0 && rustix::process::nice(nice).is_err() {
         context.observer.note("the run could not be made nicer");
     }
     call.run(&lock, &History::new(&states))
-}
-
-/// Hides the secrets of the environment, and every one of the config that can be had; a channel that needs one that cannot says so.
-fn mask(loaded: &LoadedConfig) -> Mask {
-    let mask = Mask::default();
-    for name in ["SSB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-        if let Some(value) = settings::variable(name) {
-            mask.add(&SecretText::new(value));
-        }
-    }
-    for (key, secret) in loaded.config.secrets() {
-        resolve(&key, secret).map(|found| mask.add(&found)).ok();
-    }
-    mask
-}
-
-fn resolve(key: &str, secret: &Secret) -> Result<SecretText, String> {
-    secret.resolve(key, &settings::variable).map_err(|error| error.to_string())
 }
 
 fn refused(loaded: &LoadedConfig) -> BTreeMap<String, String> {
@@ -126,7 +107,7 @@ impl Call<'_> {
         let pacer = SystemPacer::new(self.context.cancel.clone());
         let courier = Courier {
             settings: &self.loaded.config.report,
-            resolve: &resolve,
+            resolve: &settings::resolve,
             mask: &self.mask,
             pacer: &pacer,
             is_test: false,

@@ -37,7 +37,7 @@ impl<'a> Card<'a> {
             zone,
             anchor: anchor(index),
             tone: words::job_tone(job.status),
-            status: words::job_status(job.status),
+            status: job.status.word(),
             line: line(job),
             facts: words::facts(job),
             stderr: job.stderr.as_deref().map(|text| words::tail(text, MOST_STDERR_BYTES)).filter(|t| !t.is_empty()),

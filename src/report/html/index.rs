@@ -137,7 +137,7 @@ fn row(listed: &Listed, several_hosts: bool) -> Row<'_> {
         page: &listed.page,
         errors: listed.errors.as_deref(),
         outcome: words::capital(&if is_test { format!("test: {outcome}") } else { outcome }),
-        status: words::run_status(status),
+        status: status.word(),
         tone: brief.map_or(if listed.errors.is_some() { "bad" } else { "ok" }, Brief::tone),
         host: brief.filter(|_| several_hosts).map_or("", |brief| brief.host.as_str()),
         figures: brief.map_or_else(String::new, |brief| {
